@@ -1,0 +1,136 @@
+/*
+** platform.h: the only file that asks which system this is.
+**
+** Every C file includes it first, because the feature macros must stand
+** before any system header. What a system lacks is made up for here, so
+** that no other file has an #if but a table row's #ifdef.
+*/
+#ifndef SOCK_PLATFORM_H
+#define SOCK_PLATFORM_H
+
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE 1
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <linux/netlink.h>
+#include <linux/vm_sockets.h>
+#include <netpacket/packet.h>
+#endif
+
+#if defined(__GNUC__)
+#define SOCK_API __attribute__((visibility("default")))
+#define SOCK_COLD __attribute__((cold, noinline))
+#define sock_likely(x) __builtin_expect(!!(x), 1)
+#else
+#define SOCK_API
+#define SOCK_COLD
+#define sock_likely(x) (x)
+#endif
+
+#if defined(MSG_NOSIGNAL)
+#define SOCK_NOSIGNAL MSG_NOSIGNAL
+#else
+#define SOCK_NOSIGNAL 0 /* SO_NOSIGPIPE is set at birth instead */
+#endif
+
+#if defined(__linux__)
+#define SOCK_TRUNC MSG_TRUNC /* a receive answers with the true length */
+#else
+#define SOCK_TRUNC 0
+#endif
+
+/* Monotonic seconds; the clock of every deadline. */
+static inline double platform_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static inline int platform_setnonblock(int fd, int on) {
+  int old = fcntl(fd, F_GETFL);
+  if (old < 0)
+    return -1;
+  return fcntl(fd, F_SETFL, on ? old | O_NONBLOCK : old & ~O_NONBLOCK);
+}
+
+/* For descriptors whose birth could not say so itself. */
+static inline int platform_prepare(int fd) {
+#if defined(SO_NOSIGPIPE)
+  int on = 1;
+  (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+#if !defined(SOCK_CLOEXEC)
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || platform_setnonblock(fd, 1) < 0) {
+    int saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return -1;
+  }
+#endif
+  return fd;
+}
+
+/* socket(2), non-blocking and close-on-exec from birth. */
+static inline int platform_socket(int family, int type, int protocol) {
+#if defined(SOCK_CLOEXEC)
+  type |= SOCK_CLOEXEC | SOCK_NONBLOCK;
+#endif
+  int fd = socket(family, type, protocol);
+  return fd < 0 ? fd : platform_prepare(fd);
+}
+
+/* accept(2), non-blocking and close-on-exec from birth. */
+static inline int platform_accept(int fd, struct sockaddr *sa, socklen_t *len) {
+#if defined(SOCK_CLOEXEC)
+  return accept4(fd, sa, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+#else
+  int made = accept(fd, sa, len);
+  return made < 0 ? made : platform_prepare(made);
+#endif
+}
+
+static inline int platform_socketpair(int type, int fds[2]) {
+#if defined(SOCK_CLOEXEC)
+  return socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds);
+#else
+  if (socketpair(AF_UNIX, type, 0, fds) < 0)
+    return -1;
+  if (platform_prepare(fds[0]) < 0) {
+    (void)close(fds[1]);
+    return -1;
+  }
+  if (platform_prepare(fds[1]) < 0) {
+    (void)close(fds[0]);
+    return -1;
+  }
+  return 0;
+#endif
+}
+
+/* poll(2) with the time in seconds; `mask` as for ppoll, or NULL. */
+static inline int platform_poll(struct pollfd *p, nfds_t n, double seconds,
+                                const sigset_t *mask) {
+  struct timespec t, *limit = NULL;
+  if (seconds < 1e9) {
+    double whole = floor(seconds);
+    t.tv_sec = (time_t)whole;
+    t.tv_nsec = (long)((seconds - whole) * 1e9);
+    limit = &t;
+  }
+  return ppoll(p, n, limit, mask);
+}
+
+#endif

@@ -1,0 +1,484 @@
+/*
+** calls.c: the BSD calls. Each reads its arguments, puts what its try needs
+** at fixed stack indices, and awaits.
+*/
+#include "base/platform.h"
+#include "base/error.h"
+#include "net/stream.h"
+#include "net/target.h"
+#include "net/transport.h"
+
+#include <sys/ioctl.h>
+
+/* -------------------------------------------------------------- flags */
+
+typedef struct Flag {
+  const char *name;
+  int bit;
+} Flag;
+
+static const Flag sendflags[] = {
+    {"oob", MSG_OOB},
+    {"dontroute", MSG_DONTROUTE},
+#ifdef MSG_MORE
+    {"more", MSG_MORE},
+#endif
+    {NULL, 0},
+};
+
+static const Flag recvflags[] = {
+    {"peek", MSG_PEEK},
+    {"oob", MSG_OOB},
+    {"waitall", MSG_WAITALL},
+    {NULL, 0},
+};
+
+/* The flags from `arg` to the last argument, which are dropped. */
+static int checkflags(lua_State *L, int arg, const Flag *known) {
+  int flags = 0;
+  for (int i = arg; i <= lua_gettop(L); i++) {
+    const char *name = luaL_checkstring(L, i);
+    const Flag *f = known;
+    while (f->name != NULL && strcmp(f->name, name) != 0)
+      f++;
+    if (f->name == NULL)
+      luaL_argerror(L, i, lua_pushfstring(L, "unknown flag '%s'", name));
+    flags |= f->bit;
+  }
+  lua_settop(L, arg - 1);
+  return flags;
+}
+
+/* ----------------------------------------------- bind, listen, connect */
+
+/* The address of `next` functions: on top; it goes to index 2. */
+static sock_Socket *settle(lua_State *L) {
+  lua_replace(L, 2);
+  lua_settop(L, 2);
+  return lua_touserdata(L, 1);
+}
+
+/* nil, "op address: why", code, for the address at index 2. */
+static int failaddress(lua_State *L, const char *op, int err) {
+  sock_Sockaddr a;
+  sock_toaddress(L, 2, &a);
+  return sock_fail(L, err, "%s %s", op, sock_addresstext(L, &a));
+}
+
+/* A look-up took its time, and the socket may have been closed. */
+static int failclosed(lua_State *L, const char *op) {
+  return failaddress(L, op, EBADF);
+}
+
+static int bind_resolved(lua_State *L, int why) {
+  (void)why;
+  sock_Sockaddr a;
+  sock_Socket *s = settle(L);
+  if (s->watch.fd < 0)
+    return failclosed(L, "bind");
+  if (!sock_fitaddress(L, s, 2, &a))
+    return failaddress(L, "bind", EAFNOSUPPORT);
+  if (bind(s->watch.fd, &a.u.sa, a.len) < 0)
+    return failaddress(L, "bind", errno);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int s_bind(lua_State *L) {
+  return sock_withaddress(L, sock_checkopen(L, 1), 2, "bind", bind_resolved);
+}
+
+static int s_listen(lua_State *L) {
+  sock_Socket *s = sock_checkopen(L, 1);
+  lua_Integer backlog = luaL_optinteger(L, 2, SOMAXCONN);
+  luaL_argcheck(L, backlog >= 0 && backlog <= INT32_MAX, 2,
+                "backlog out of range");
+  lua_settop(L, 1);
+  if (listen(s->watch.fd, (int)backlog) < 0)
+    return sock_failsocket(L, 1, "listen", errno);
+  s->listening = 1;
+  return 1;
+}
+
+/* Whether an attempt that was under way has come to its end, and how. */
+static int connectresult(const sock_Socket *s) {
+  int err = 0;
+  socklen_t len = sizeof err;
+  sock_Sockaddr peer;
+  if (getsockopt(s->watch.fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+    return errno;
+  if (err != 0)
+    return err;
+  return sock_peername(s, &peer) == 0 ? 0 : EINPROGRESS;
+}
+
+static int connectonce(lua_State *L, sock_Socket *s) {
+  sock_Sockaddr a;
+  if (s->connecting)
+    return connectresult(s);
+  if (!sock_fitaddress(L, s, 2, &a))
+    return EAFNOSUPPORT;
+  if (connect(s->watch.fd, &a.u.sa, a.len) == 0)
+    return 0;
+  /* EINTR: it goes on in the kernel, as after EINPROGRESS */
+  return errno == EINTR ? EINPROGRESS : errno;
+}
+
+static int connect_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  int err = why != 0 ? why : connectonce(L, s);
+  if (err == EINPROGRESS) {
+    s->connecting = 1;
+    return SOCK_WANTWRITE;
+  }
+  /* a full backlog of a Unix listener: nothing tells when there is room */
+  if (err == EAGAIN && s->family == AF_UNIX)
+    return SOCK_WANTPAUSE;
+  if (err == 0) {
+    s->connecting = 0;
+    lua_settop(L, 1);
+    return 1;
+  }
+  if (why == 0) { /* after a timeout, the same call again goes on */
+    s->connecting = 0;
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, SOCK_PEERVALUE);
+  }
+  return failaddress(L, "connect", err);
+}
+
+static int connect_resolved(lua_State *L, int why) {
+  (void)why;
+  sock_Socket *s = settle(L);
+  if (s->watch.fd < 0)
+    return failclosed(L, "connect");
+  lua_getiuservalue(L, 1, SOCK_PEERVALUE);
+  if (s->connecting && !lua_rawequal(L, 2, 3))
+    return failaddress(L, "connect", EALREADY);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, 1, SOCK_PEERVALUE);
+  return sock_call(L, s, SOCK_WRITE, connect_try);
+}
+
+static int s_connect(lua_State *L) {
+  return sock_withaddress(L, sock_checkopen(L, 1), 2, "connect",
+                          connect_resolved);
+}
+
+/* ------------------------------------------------------------- accept */
+
+/*
+** Errors of a connection that died in the queue: accept(2) asks to treat
+** them like EAGAIN, and so to look for the next at once.
+*/
+static int isdeadconnection(int err) {
+  switch (err) {
+  case ECONNABORTED:
+  case EINTR:
+  case ENETDOWN:
+  case EPROTO:
+  case ENOPROTOOPT:
+  case EHOSTDOWN:
+  case EHOSTUNREACH:
+  case ENETUNREACH:
+#ifdef ENONET
+  case ENONET:
+#endif
+    return 1;
+  default:
+    return 0;
+  }
+}
+
+static int acceptonce(lua_State *L, const sock_Socket *s, sock_Sockaddr *peer,
+                      int *err) {
+  int fd, tried = 0;
+  do {
+    sock_clearaddress(peer);
+    fd = platform_accept(s->watch.fd, &peer->u.sa, &peer->len);
+    *err = errno;
+  } while (fd < 0 && (isdeadconnection(*err) || sock_reclaim(L, *err, &tried)));
+  return fd;
+}
+
+/* index 2: the object that will own the connection */
+static int accept_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1), *made = lua_touserdata(L, 2);
+  sock_Sockaddr peer;
+  int err = why, fd = why != 0 ? -1 : acceptonce(L, s, &peer, &err);
+  if (fd < 0)
+    return why == 0 && sock_wouldblock(err)
+               ? SOCK_WANTREAD
+               : sock_failsocket(L, 1, "accept", err);
+  sock_own(made, fd, s->family, s->type, s->protocol);
+  sock_pushaddress(L, &peer);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 2, SOCK_PEERVALUE);
+  return 2;
+}
+
+static int s_accept(lua_State *L) {
+  sock_Socket *s = sock_checkopen(L, 1);
+  lua_settop(L, 1);
+  sock_newsocket(L);
+  return sock_call(L, s, SOCK_READ, accept_try);
+}
+
+/* ------------------------------------------------------- send, sendto */
+
+/* index 2: data; index 3: flags */
+static int send_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  struct iovec piece;
+  piece.iov_base = (void *)(uintptr_t)lua_tolstring(L, 2, &piece.iov_len);
+  ssize_t sent = -1;
+  int err = why;
+  if (why == 0) {
+    sent = sock_transmit(s, &piece, 1, (int)lua_tointeger(L, 3));
+    err = errno;
+  }
+  if (sent < 0)
+    return why == 0 && sock_wouldblock(err)
+               ? SOCK_WANTWRITE
+               : sock_failsocket(L, 1, "send", err);
+  lua_pushinteger(L, (lua_Integer)sent);
+  return 1;
+}
+
+static int s_send(lua_State *L) {
+  sock_Socket *s = sock_checkopen(L, 1);
+  luaL_checkstring(L, 2);
+  lua_pushinteger(L, checkflags(L, 3, sendflags));
+  return sock_call(L, s, SOCK_WRITE, send_try);
+}
+
+/* index 2: data; index 3: address */
+static int sendto_try(lua_State *L, int why) {
+  const sock_Socket *s = lua_touserdata(L, 1);
+  size_t len;
+  const char *data = lua_tolstring(L, 2, &len);
+  sock_Sockaddr to;
+  ssize_t sent = -1;
+  int err = why;
+  int fits = sock_fitaddress(L, s, 3, &to);
+  if (why == 0 && fits) {
+    sent = sock_transmitto(lua_touserdata(L, 1), data, len, &to);
+    err = errno;
+  }
+  if (sent >= 0) {
+    lua_pushinteger(L, (lua_Integer)sent);
+    return 1;
+  }
+  if (why == 0 && fits && sock_wouldblock(err))
+    return SOCK_WANTWRITE;
+  sock_toaddress(L, 3, &to);
+  return sock_fail(L, fits ? err : EAFNOSUPPORT, "sendto %s",
+                   sock_addresstext(L, &to));
+}
+
+static int sendto_resolved(lua_State *L, int why) {
+  (void)why;
+  lua_replace(L, 3);
+  lua_settop(L, 3);
+  sock_Socket *s = lua_touserdata(L, 1);
+  if (s->watch.fd < 0)
+    return sendto_try(L, EBADF);
+  return sock_call(L, s, SOCK_WRITE, sendto_try);
+}
+
+static int s_sendto(lua_State *L) {
+  const sock_Socket *s = sock_checkopen(L, 1);
+  luaL_checkstring(L, 2);
+  return sock_withaddress(L, s, 3, "sendto", sendto_resolved);
+}
+
+/* ----------------------------------------------------- recv, recvfrom */
+
+/* The optional count of a receive: SOCK_SCRATCH where it is absent. */
+static size_t optcount(lua_State *L, int arg) {
+  lua_Integer n = luaL_optinteger(L, arg, (lua_Integer)SOCK_SCRATCH);
+  luaL_argcheck(L, n >= 0, arg, "count must not be negative");
+  return (size_t)n;
+}
+
+/*
+** A receive's buffer: the scratch, or for more than that a userdata (left on
+** the stack) as large as what is there. The count that it may take is `n`.
+*/
+static char *receivebuffer(lua_State *L, sock_Socket *s, size_t *n) {
+  int there = 0;
+  if (*n <= SOCK_SCRATCH)
+    return s->loop->scratch;
+  if (ioctl(s->watch.fd, FIONREAD, &there) < 0 || there <= (int)SOCK_SCRATCH) {
+    *n = SOCK_SCRATCH;
+    return s->loop->scratch;
+  }
+  if (*n > (size_t)there)
+    *n = (size_t)there;
+  return lua_newuserdatauv(L, *n, 0);
+}
+
+/* A datagram that was longer than asked for tells its true length. */
+static int pushdatagram(lua_State *L, const char *data, ssize_t got, size_t n) {
+  int cut = (size_t)got > n;
+  lua_pushlstring(L, data, cut ? n : (size_t)got);
+  return cut;
+}
+
+/*
+** index 2: count; index 3: flags. A connected pair of sequenced packets ends
+** with an empty receive; a datagram may be empty.
+*/
+static int recv_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  size_t n = (size_t)lua_tointeger(L, 2);
+  int flags = (int)lua_tointeger(L, 3), err = why;
+  ssize_t got = -1;
+  lua_settop(L, 3);
+  sock_claimscratch(L, s->loop);
+  char *data = NULL;
+  if (why == 0) {
+    data = receivebuffer(L, s, &n);
+    /* TCP takes MSG_TRUNC as a wish to throw the bytes away */
+    got = sock_receive(s, data, n,
+                       s->type == SOCK_STREAM ? flags : flags | SOCK_TRUNC);
+    err = errno;
+  }
+  if (got < 0)
+    return why == 0 && sock_wouldblock(err)
+               ? SOCK_WANTREAD
+               : sock_failsocket(L, 1, "recv", err);
+  if (got == 0 && (s->type == SOCK_SEQPACKET || s->readdone)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  if (!pushdatagram(L, data, got, n))
+    return 1;
+  lua_pushinteger(L, (lua_Integer)got);
+  return 2;
+}
+
+static int s_recv(lua_State *L) {
+  sock_Socket *s = sock_checkopen(L, 1);
+  size_t n = optcount(L, 2);
+  int flags = checkflags(L, 3, recvflags);
+  lua_settop(L, 1);
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_pushinteger(L, flags);
+  if (s->type == SOCK_STREAM && !(flags & MSG_OOB))
+    return sock_recvstream(L, s);
+  return sock_call(L, s, SOCK_READ, recv_try);
+}
+
+/* index 2: count; index 3: flags */
+static int recvfrom_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  size_t n = (size_t)lua_tointeger(L, 2);
+  int flags = (int)lua_tointeger(L, 3), err = why;
+  sock_Sockaddr from;
+  ssize_t got = -1;
+  lua_settop(L, 3);
+  sock_claimscratch(L, s->loop);
+  char *data = NULL;
+  if (why == 0) {
+    data = receivebuffer(L, s, &n);
+    got = sock_receivefrom(s, data, n, flags | SOCK_TRUNC, &from);
+    err = errno;
+  }
+  if (got < 0)
+    return why == 0 && sock_wouldblock(err)
+               ? SOCK_WANTREAD
+               : sock_failsocket(L, 1, "recvfrom", err);
+  if (got == 0 && (s->type == SOCK_SEQPACKET || s->readdone)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  int cut = pushdatagram(L, data, got, n);
+  if (from.len >= sizeof(sa_family_t))
+    sock_pushaddress(L, &from);
+  else
+    lua_pushnil(L); /* sent from a socket without a name */
+  if (!cut)
+    return 2;
+  lua_pushinteger(L, (lua_Integer)got);
+  return 3;
+}
+
+/* On a stream: what recv gives, and the peer. */
+static int s_recvfrom(lua_State *L) {
+  sock_Socket *s = sock_checkopen(L, 1);
+  size_t n = optcount(L, 2);
+  int flags = checkflags(L, 3, recvflags);
+  lua_settop(L, 1);
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_pushinteger(L, flags);
+  if (s->type == SOCK_STREAM)
+    return sock_recvstream(L, s);
+  return sock_call(L, s, SOCK_READ, recvfrom_try);
+}
+
+/* ------------------------------------------- shutdown and both its ends */
+
+static int s_shutdown(lua_State *L) {
+  static const char *const names[] = {"recv", "send", "both", NULL};
+  static const int ways[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
+  sock_Socket *s = sock_checkopen(L, 1);
+  int how = ways[luaL_checkoption(L, 2, "both", names)];
+  lua_settop(L, 1);
+  /* even where it says ENOTCONN, a receive ends from now on */
+  if (how != SHUT_WR)
+    s->readdone = 1;
+  if (shutdown(s->watch.fd, how) < 0)
+    return sock_failsocket(L, 1, "shutdown", errno);
+  return 1;
+}
+
+static int s_getsockname(lua_State *L) {
+  const sock_Socket *s = sock_checkopen(L, 1);
+  sock_Sockaddr a;
+  if (sock_localname(s, &a) < 0)
+    return sock_failsocket(L, 1, "getsockname", errno);
+  sock_pushaddress(L, &a);
+  return 1;
+}
+
+static int s_getpeername(lua_State *L) {
+  const sock_Socket *s = sock_checkopen(L, 1);
+  sock_Sockaddr a;
+  if (sock_peername(s, &a) < 0)
+    return sock_failsocket(L, 1, "getpeername", errno);
+  sock_pushaddress(L, &a);
+  return 1;
+}
+
+/* The four numbers of a connection; of a Unix socket, its two paths. */
+static int s_tuple(lua_State *L) {
+  const sock_Socket *s = sock_checkopen(L, 1);
+  sock_Sockaddr local, remote;
+  if (sock_localname(s, &local) < 0 || sock_peername(s, &remote) < 0)
+    return sock_failsocket(L, 1, "tuple", errno);
+  lua_settop(L, 1);
+  sock_pushaddress(L, &local);
+  sock_pushaddress(L, &remote);
+  int unixpath = s->family == AF_UNIX;
+  for (int i = 2; i <= 3; i++) {
+    lua_getfield(L, i, unixpath ? "path" : "host");
+    lua_getfield(L, i, "port");
+  }
+  return 4;
+}
+
+const luaL_Reg sock_callmethods[] = {{"bind", s_bind},
+                                     {"listen", s_listen},
+                                     {"connect", s_connect},
+                                     {"accept", s_accept},
+                                     {"send", s_send},
+                                     {"recv", s_recv},
+                                     {"sendto", s_sendto},
+                                     {"recvfrom", s_recvfrom},
+                                     {"shutdown", s_shutdown},
+                                     {"getsockname", s_getsockname},
+                                     {"getpeername", s_getpeername},
+                                     {"tuple", s_tuple},
+                                     {NULL, NULL}};

@@ -1,0 +1,102 @@
+/*
+** socket.h: the socket userdata.
+**
+** It exists, closed, before its descriptor does, and owns the descriptor
+** from the moment the kernel gives it. Its birth, life and end are in socket.c,
+** what it adopts in adopt.c; its calls in calls.c, stream.c, options.c and
+** wait.c.
+*/
+#ifndef SOCK_SOCKET_H
+#define SOCK_SOCKET_H
+
+#include "base/buffer.h"
+#include "base/class.h"
+#include "loop/await.h"
+#include "net/address.h"
+
+enum { /* sock_Socket.kind: what the descriptor is */
+       SOCK_KIND_SOCKET,
+       SOCK_KIND_PIPE,     /* pipes and FIFOs */
+       SOCK_KIND_TERMINAL, /* terminals and other character devices */
+       SOCK_KIND_FILE      /* regular files: always ready */
+};
+
+typedef struct sock_Socket {
+  sock_Watch watch; /* the descriptor; first, so that both are one pointer */
+  struct sock_Loop *loop;
+  double timeout; /* seconds; HUGE_VAL for none */
+  sock_Buffer in; /* received and not yet read */
+  int family;     /* AF_…; -1 where it is no socket */
+  int type;       /* SOCK_STREAM …; a pipe, terminal or file is a stream */
+  int protocol;   /* as the kernel has it */
+  unsigned char kind;
+  unsigned char connecting; /* connect(2) said EINPROGRESS */
+  unsigned char listening;
+  unsigned char shown;              /* others know the descriptor's number */
+  unsigned char readdone;           /* shutdown("recv") */
+  unsigned char restore;            /* adopted blocking: give it back so */
+  struct sock_Socket *next, **link; /* the list of all that are open */
+} sock_Socket;
+
+/* User values of the userdata. */
+enum { SOCK_PEERVALUE = 1 /* the peer's address, for messages after its end */ };
+
+extern const sock_Class sock_socketclass;
+
+/* The argument as a socket, in any state; or an open one, else it raises. */
+sock_Socket *sock_checksocket(lua_State *L, int arg);
+sock_Socket *sock_checkopen(lua_State *L, int arg);
+
+/* Pushes a new socket object that owns nothing yet. */
+sock_Socket *sock_newsocket(lua_State *L);
+
+/* Gives it a fresh descriptor of known nature. Cannot fail. */
+void sock_own(sock_Socket *s, int fd, int family, int type, int protocol);
+
+/* Takes the descriptor away from it, without closing. Cannot fail. */
+int sock_disown(lua_State *L, sock_Socket *s);
+
+/* Closes the descriptor; harmless on a closed one. */
+void sock_closesocket(lua_State *L, sock_Socket *s);
+
+/* The open socket that owns this descriptor, or NULL. */
+sock_Socket *sock_owner(lua_State *L, int fd);
+
+/* nil, "op address: why", code, for the socket at `index`: the address is
+** its peer's where known, else its own. */
+int sock_failsocket(lua_State *L, int index, const char *op, int err);
+
+/* Pushes what tostring says of the socket at `index`. */
+const char *sock_sockettext(lua_State *L, int index);
+
+/* getsockname(2) and getpeername(2); 0 or -1 and errno. */
+int sock_localname(const sock_Socket *s, sock_Sockaddr *a);
+int sock_peername(const sock_Socket *s, sock_Sockaddr *a);
+
+/* A type's name ("stream") for its number, and back; NULL, -1 if unknown. */
+const char *sock_typename(int type);
+int sock_typenumber(const char *name);
+
+/* An optional argument by name: sock_typenumber, sock_familynumber … */
+int sock_optnumber(lua_State *L, int arg, const char *what, int absent,
+                   int (*find)(const char *name));
+
+/* After EMFILE, ENFILE, ENOBUFS or ENOMEM: collects garbage, whose sockets
+** may hold what is missing, and says whether to try again (once). */
+int sock_reclaim(lua_State *L, int err, int *tried);
+
+/* sock_await with the socket's own limit. */
+int sock_call(lua_State *L, sock_Socket *s, int direction, sock_Try try);
+
+/* Each file's part of the class and of the module, for core.c. */
+void sock_opensocket(lua_State *L); /* registers the class. [-0,+0,m] */
+extern const luaL_Reg sock_socketfunctions[], sock_adoptfunctions[];
+extern const luaL_Reg sock_callmethods[], sock_streammethods[];
+extern const luaL_Reg sock_adoptmethods[];
+extern const luaL_Reg sock_optionmethods[], sock_optionfunctions[];
+extern const luaL_Reg sock_waitmethods[], sock_waitfunctions[];
+extern const luaL_Reg sock_addressfunctions[];
+extern const luaL_Reg sock_namefunctions[];
+extern const luaL_Reg sock_resolvefunctions[];
+
+#endif

@@ -1,0 +1,49 @@
+rockspec_format = "3.0"
+package = "sock"
+version = "scm-1"
+source = {
+  url = "git+file://.",
+}
+description = {
+  summary = "Sockets for Lua 5.4",
+  detailed = [[
+The socket calls of BSD with a C core: TCP, UDP, Unix and more, over IPv4 and
+IPv6, with addresses as values and errors as nil, message, code.]],
+  license = "MIT",
+}
+supported_platforms = { "unix" }
+dependencies = {
+  "lua >= 5.4, < 5.5",
+}
+build = {
+  type = "builtin",
+  modules = {
+    ["sock.core"] = {
+      sources = {
+        "csrc/base/buffer.c",
+        "csrc/base/class.c",
+        "csrc/base/error.c",
+        "csrc/core.c",
+        "csrc/loop/await.c",
+        "csrc/loop/loop.c",
+        "csrc/net/address.c",
+        "csrc/net/adopt.c",
+        "csrc/net/calls.c",
+        "csrc/net/family.c",
+        "csrc/net/family_linux.c",
+        "csrc/net/names.c",
+        "csrc/net/optionkinds.c",
+        "csrc/net/options.c",
+        "csrc/net/resolve.c",
+        "csrc/net/socket.c",
+        "csrc/net/stream.c",
+        "csrc/net/target.c",
+        "csrc/net/transport.c",
+        "csrc/net/wait.c",
+      },
+      incdirs = { "csrc" },
+      libraries = { "pthread" },
+    },
+    ["sock"] = "lua/sock/init.lua",
+  },
+}
