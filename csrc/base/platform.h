@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #if defined(__linux__)
+#define SOCK_HAVE_EPOLL 1
 #include <linux/netlink.h>
 #include <linux/vm_sockets.h>
 #include <netpacket/packet.h>
