@@ -99,12 +99,7 @@ static const Row errors[] = {
 #ifdef EUNATCH
     ROW(EUNATCH),
 #endif
-#if ENOTSUP != EOPNOTSUPP
     ROW(ENOTSUP),
-#endif
-#if EWOULDBLOCK != EAGAIN
-    ROW(EWOULDBLOCK),
-#endif
     {0, NULL, NULL},
 };
 

@@ -121,6 +121,33 @@ static inline int platform_socketpair(int type, int fds[2]) {
 #endif
 }
 
+/* A socket's family, from its option or from its name; -1 if unknown. */
+static inline int platform_family(int fd) {
+#if defined(SO_DOMAIN)
+  int family;
+  socklen_t len = sizeof family;
+  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 ? family
+                                                                   : -1;
+#else
+  struct sockaddr_storage a;
+  socklen_t len = sizeof a;
+  return getsockname(fd, (struct sockaddr *)&a, &len) == 0 ? a.ss_family : -1;
+#endif
+}
+
+/* The protocol that the kernel put where 0 was asked for. */
+static inline int platform_protocol(int fd, int asked) {
+#if defined(SO_PROTOCOL)
+  int found;
+  socklen_t len = sizeof found;
+  return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &found, &len) == 0 ? found
+                                                                    : asked;
+#else
+  (void)fd;
+  return asked;
+#endif
+}
+
 /* poll(2) with the time in seconds; `mask` as for ppoll, or NULL. */
 static inline int platform_poll(struct pollfd *p, nfds_t n, double seconds,
                                 const sigset_t *mask) {

@@ -12,25 +12,6 @@ static int intoption(int fd, int name, int absent) {
   return getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 ? value : absent;
 }
 
-static int familyof(int fd) {
-#ifdef SO_DOMAIN
-  return intoption(fd, SO_DOMAIN, -1);
-#else
-  sock_Sockaddr a;
-  sock_clearaddress(&a);
-  return getsockname(fd, &a.u.sa, &a.len) == 0 ? a.u.sa.sa_family : -1;
-#endif
-}
-
-static int protocolof(int fd) {
-#ifdef SO_PROTOCOL
-  return intoption(fd, SO_PROTOCOL, 0);
-#else
-  (void)fd;
-  return 0;
-#endif
-}
-
 static unsigned char kindof(mode_t mode) {
   if (S_ISSOCK(mode))
     return SOCK_KIND_SOCKET;
@@ -44,8 +25,8 @@ static void take(sock_Socket *s, int fd, mode_t mode, int flags) {
   s->kind = kindof(mode);
   if (s->kind == SOCK_KIND_SOCKET) {
     s->listening = intoption(fd, SO_ACCEPTCONN, 0) != 0;
-    sock_own(s, fd, familyof(fd), intoption(fd, SO_TYPE, SOCK_STREAM),
-             protocolof(fd));
+    sock_own(s, fd, platform_family(fd), intoption(fd, SO_TYPE, SOCK_STREAM),
+             platform_protocol(fd, 0));
   } else {
     sock_own(s, fd, -1, SOCK_STREAM, 0);
   }

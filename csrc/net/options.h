@@ -1,9 +1,10 @@
 /*
 ** options.h: what a socket option's value is.
 **
-** options.c has one table row for each option and makes the system calls;
-** optionkinds.c has one row for each kind of value and turns Lua values into
-** the kernel's and back. A kind never touches the descriptor.
+** options.c makes the system calls; optiontable.c has a row for each option,
+** optionkinds.c one for each kind of value, which turns Lua values into the
+** kernel's and back; tcpinfo.c and membership.c are the long ones of these.
+** A kind never touches the descriptor.
 */
 #ifndef SOCK_OPTIONS_H
 #define SOCK_OPTIONS_H
@@ -97,11 +98,22 @@ typedef struct sock_Kind {
   double unit;    /* how many of the kernel's units a second has */
 } sock_Kind;
 
-extern const sock_Kind sock_kinds[]; /* by sock_Nature */
+extern const sock_Kind sock_kinds[];     /* by sock_Nature */
+extern const sock_Option sock_options[]; /* the last has no name */
 
 /* After an interface was set: whoever sets an index reads an index, whoever
 ** sets a name reads a name; the kernel remembers only one of them. The
 ** socket is argument 1, the value argument 3. */
 void sock_remember(lua_State *L, const sock_Option *o);
+
+/* What the kinds' files have of each other. */
+void sock_pushrate(lua_State *L, uint64_t rate);
+int sock_checkinterface(lua_State *L, int index, const char *what,
+                        unsigned *number);
+void sock_gettcpinfo(lua_State *L, const sock_Option *o, const sock_Value *v);
+int sock_setgroup(lua_State *L, const sock_Option *o, sock_Value *v);
+int sock_setsource(lua_State *L, const sock_Option *o, sock_Value *v);
+int sock_setnetlinkgroup(lua_State *L, const sock_Option *o, sock_Value *v);
+int sock_setpacketgroup(lua_State *L, const sock_Option *o, sock_Value *v);
 
 #endif

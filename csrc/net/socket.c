@@ -272,6 +272,7 @@ const sock_Class sock_socketclass = {"socket", meta, methods};
 void sock_opensocket(lua_State *L) {
   sock_newclass(L, &sock_socketclass);
   sock_addmethods(L, &sock_socketclass, sock_callmethods);
+  sock_addmethods(L, &sock_socketclass, sock_transfermethods);
   sock_addmethods(L, &sock_socketclass, sock_streammethods);
   sock_addmethods(L, &sock_socketclass, sock_optionmethods);
   sock_addmethods(L, &sock_socketclass, sock_waitmethods);
@@ -279,18 +280,6 @@ void sock_opensocket(lua_State *L) {
 }
 
 /* ----------------------------------------------------------- functions */
-
-/* The kernel fills in what 0 stands for, and tostring wants to know. */
-static int protocolof(int fd, int asked) {
-#ifdef SO_PROTOCOL
-  int found;
-  socklen_t len = sizeof found;
-  if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &found, &len) == 0)
-    return found;
-#endif
-  (void)fd;
-  return asked;
-}
 
 /* Systems differ in what a new inet6 socket takes; ours takes IPv6. */
 static void setv6only(int fd, int family) {
@@ -313,7 +302,7 @@ static int l_socket(lua_State *L) {
     return sock_fail(L, err, "socket %s %s", sock_familyname(family),
                      sock_typename(type));
   setv6only(fd, family);
-  sock_own(s, fd, family, type, protocolof(fd, protocol));
+  sock_own(s, fd, family, type, platform_protocol(fd, protocol));
   return 1;
 }
 

@@ -39,7 +39,9 @@ typedef struct sock_Socket {
 } sock_Socket;
 
 /* User values of the userdata. */
-enum { SOCK_PEERVALUE = 1 /* the peer's address, for messages after its end */ };
+enum {
+  SOCK_PEERVALUE = 1 /* the peer's address, for messages after its end */
+};
 
 extern const sock_Class sock_socketclass;
 
@@ -91,7 +93,8 @@ int sock_call(lua_State *L, sock_Socket *s, int direction, sock_Try try);
 /* Each file's part of the class and of the module, for core.c. */
 void sock_opensocket(lua_State *L); /* registers the class. [-0,+0,m] */
 extern const luaL_Reg sock_socketfunctions[], sock_adoptfunctions[];
-extern const luaL_Reg sock_callmethods[], sock_streammethods[];
+extern const luaL_Reg sock_callmethods[], sock_transfermethods[];
+extern const luaL_Reg sock_streammethods[];
 extern const luaL_Reg sock_adoptmethods[];
 extern const luaL_Reg sock_optionmethods[], sock_optionfunctions[];
 extern const luaL_Reg sock_waitmethods[], sock_waitfunctions[];

@@ -10,18 +10,29 @@ local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
---- Starts a program; its stdout and stderr are read with `peer:line()`.
--- A program that does not load the module runs without the sanitizers'
--- LD_PRELOAD; one that does asks for it with `module = true`.
+--- Starts a program; its stdout and stderr are read with `peer:expect()`.
+-- Options: `module` if the program loads the module (else it runs without
+-- the sanitizers' LD_PRELOAD); `input`, a text on its stdin; `descriptors`,
+-- how many it may have open.
 function peer.start(argv, options)
+  options = options or {}
   local words = {}
   for i, word in ipairs(argv) do
     words[i] = quote(tostring(word))
   end
-  local unset = options and options.module and "" or "unset LD_PRELOAD; "
-  local command = unset .. "echo $$; exec " .. table.concat(words, " ") .. " 2>&1"
-  if options and options.input then
-    command = "printf %s " .. quote(options.input) .. " | { " .. command .. "; }"
+  -- The exec keeps the process id that the shell has told.
+  local command = "echo $$; exec " .. table.concat(words, " ") .. " 2>&1"
+  if not options.module then
+    command = "unset LD_PRELOAD; " .. command
+  end
+  if options.descriptors then
+    command = "ulimit -n " .. options.descriptors .. " && " .. command
+  end
+  if options.input == "" then
+    command = command .. " </dev/null"
+  elseif options.input then
+    -- a shell of its own, because $$ in a pipeline is the outer shell
+    command = "printf %s " .. quote(options.input) .. " | sh -c " .. quote(command)
   end
   local out = assert(io.popen(command))
   local self = setmetatable({ out = out, argv = argv }, peer)
@@ -51,10 +62,34 @@ function peer:signal(name)
   os.execute("kill -" .. name .. " " .. self.pid .. " 2>/dev/null")
 end
 
+--- Waits until the process `pid` is in this state: "S" asleep, "T" stopped.
+function peer.awaitstate(pid, state)
+  local seen
+  for _ = 1, 5000 do
+    local stat <close> = assert(io.open("/proc/" .. pid .. "/stat"))
+    seen = stat:read("a"):match("%) (%a)")
+    if seen == state then
+      return
+    end
+    sock.select({}, {}, 0.002)
+  end
+  error("process " .. pid .. " is " .. seen .. ", not " .. state, 2)
+end
+
+--- Seconds since the machine started, in steps of a hundredth.
+function peer.uptime()
+  local file <close> = assert(io.open("/proc/uptime"))
+  return file:read("n")
+end
+
 --- Ends it and waits for its end. Harmless again.
 function peer:stop()
+  if self.typist then
+    self.typist:close()
+  end
   if self.out then
     self:signal("TERM")
+    self:signal("CONT") -- a stopped process ends only when it goes on
     self.out:close()
     self.out = nil
   end
@@ -84,10 +119,11 @@ function peer.socat(listen, to)
   return self, math.tointeger(port)
 end
 
---- A redis-server, on a free port or with `unixsocket`; answers the port.
-function peer.redis(path)
-  local port = path and 0 or peer.freeport()
-  local argv = { "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
+--- A redis-server, on a free port of `host` or at a Unix path; answers the
+-- port.
+function peer.redis(path, host)
+  local port = path and 0 or peer.freeport(host)
+  local argv = { "redis-server", "--port", port, "--bind", host or "127.0.0.1", "--save", "",
     "--appendonly", "no", "--dir", "/tmp" }
   if path then
     argv[#argv + 1] = "--unixsocket"
@@ -103,9 +139,103 @@ function peer.python(program, ...)
   return peer.start { "python3", "-u", "-c", program, ... }
 end
 
+local function interpreter()
+  return os.getenv("LUA") or "lua5.4"
+end
+
 --- A Lua program that may `require "sock"`, given as text.
 function peer.lua(program, ...)
-  return peer.start({ os.getenv("LUA") or "lua5.4", "-e", program, "-", ... }, { module = true, input = "" })
+  return peer.start({ interpreter(), "-e", program, "-", ... }, { module = true, input = "" })
+end
+
+--- The same with room for `descriptors`; nil if the system refuses so many.
+function peer.widelua(descriptors, program, ...)
+  if not os.execute("ulimit -n " .. descriptors .. " 2>/dev/null") then
+    return nil
+  end
+  return peer.start({ interpreter(), "-e", program, "-", ... },
+    { module = true, input = "", descriptors = descriptors })
+end
+
+--- Compiles a Lua module out of C text; answers a package.cpath for it and
+-- what removes it.
+function peer.cmodule(name, text)
+  local dir, cleaner = peer.tempdir()
+  local file <close> = assert(io.open(dir .. "/" .. name .. ".c", "w"))
+  file:write(text)
+  file:flush()
+  assert(os.execute(("%s -shared -fPIC -w -I\"${LUA_INCDIR:-$(tools/find-lua headers)}\""
+    .. " -o %s/%s.so %s/%s.c"):format(os.getenv("CC") or "cc", dir, name, dir, name)))
+  return dir .. "/?.so", cleaner
+end
+
+-- A program on a terminal of its own: what a socket brings is typed, what
+-- it shows goes to the socket.
+local terminal = [[
+import os, pty, select, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print("listening on", listener.getsockname()[1])
+typist, _ = listener.accept()
+listener.close()
+child, screen = pty.fork()
+if child == 0:
+    typist.close()
+    os.environ.update(TERM="dumb", HISTFILE="/dev/null", INPUTRC="/dev/null")
+    os.execvp("env", ["env"] + sys.argv[1:])
+print("child", child)
+try:
+    while True:
+        for ready in select.select([typist, screen], [], [])[0]:
+            data = os.read(ready.fileno() if ready is typist else screen, 65536)
+            if not data:
+                raise OSError
+            (typist.sendall if ready is screen else lambda d: os.write(screen, d))(data)
+except OSError:
+    pass
+os.close(screen)
+print("ended with", os.waitpid(child, 0)[1])
+]]
+
+--- A stock interactive interpreter on a pseudo-terminal, at its prompt.
+-- `prompt:type(line)` types a line, `prompt:press(key)` a key,
+-- `prompt:await(text)` waits until the text appears and answers all that was
+-- shown up to its end. `prompt.child` is the interpreter's process id.
+function peer.prompt()
+  local preload = os.getenv("LD_PRELOAD")
+  local self = peer.python(terminal, preload and "LD_PRELOAD=" .. preload or "A=a",
+    interpreter(), "-i")
+  local port = math.tointeger(self:expect("listening on (%d+)"))
+  self.typist = assert(sock.socket())
+  self.typist:settimeout(30)
+  assert(self.typist:connect("127.0.0.1", port))
+  self.child = math.tointeger(self:expect("child (%d+)"))
+  self.seen = ""
+  self:await("> ")
+  return self
+end
+
+function peer:press(key)
+  assert(self.typist:write(key))
+end
+
+function peer:type(line)
+  self:press(line .. "\n")
+end
+
+function peer:await(text)
+  while true do
+    local _, stop = self.seen:find(text, 1, true)
+    if stop then
+      local shown = self.seen:sub(1, stop)
+      self.seen = self.seen:sub(stop + 1)
+      return shown
+    end
+    local more, why = self.typist:recv()
+    if not more then
+      error(("no %q at the prompt (%s):\n%s"):format(text, why or "it ended", self.seen), 2)
+    end
+    self.seen = self.seen .. more
+  end
 end
 
 return peer

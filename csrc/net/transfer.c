@@ -1,0 +1,248 @@
+/*
+** transfer.c: send, sendto, recv, recvfrom: one system call each.
+*/
+#include "base/platform.h"
+#include "base/error.h"
+#include "net/stream.h"
+#include "net/target.h"
+#include "net/transport.h"
+
+#include <sys/ioctl.h>
+
+/* -------------------------------------------------------------- flags */
+
+typedef struct Flag {
+  const char *name;
+  int bit;
+} Flag;
+
+static const Flag sendflags[] = {
+    {"oob", MSG_OOB},
+    {"dontroute", MSG_DONTROUTE},
+#ifdef MSG_MORE
+    {"more", MSG_MORE},
+#endif
+    {NULL, 0},
+};
+
+static const Flag recvflags[] = {
+    {"peek", MSG_PEEK},
+    {"oob", MSG_OOB},
+    {"waitall", MSG_WAITALL},
+    {NULL, 0},
+};
+
+/* The flags from `arg` to the last argument, which are dropped. */
+static int checkflags(lua_State *L, int arg, const Flag *known) {
+  int flags = 0;
+  for (int i = arg; i <= lua_gettop(L); i++) {
+    const char *name = luaL_checkstring(L, i);
+    const Flag *f = known;
+    while (f->name != NULL && strcmp(f->name, name) != 0)
+      f++;
+    if (f->name == NULL)
+      luaL_argerror(L, i, lua_pushfstring(L, "unknown flag '%s'", name));
+    flags |= f->bit;
+  }
+  lua_settop(L, arg - 1);
+  return flags;
+}
+
+/* ------------------------------------------------------- send, sendto */
+
+/* index 2: data; index 3: flags */
+static int send_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  struct iovec piece;
+  piece.iov_base = (void *)(uintptr_t)lua_tolstring(L, 2, &piece.iov_len);
+  ssize_t sent = -1;
+  int err = why;
+  if (why == 0) {
+    sent = sock_transmit(s, &piece, 1, (int)lua_tointeger(L, 3));
+    err = errno;
+  }
+  if (sent < 0)
+    return why == 0 && sock_wouldblock(err)
+               ? SOCK_WANTWRITE
+               : sock_failsocket(L, 1, "send", err);
+  lua_pushinteger(L, (lua_Integer)sent);
+  return 1;
+}
+
+static int s_send(lua_State *L) {
+  sock_Socket *s = sock_checkopen(L, 1);
+  luaL_checkstring(L, 2);
+  lua_pushinteger(L, checkflags(L, 3, sendflags));
+  return sock_call(L, s, SOCK_WRITE, send_try);
+}
+
+/* index 2: data; index 3: address */
+static int sendto_try(lua_State *L, int why) {
+  const sock_Socket *s = lua_touserdata(L, 1);
+  size_t len;
+  const char *data = lua_tolstring(L, 2, &len);
+  sock_Sockaddr to;
+  ssize_t sent = -1;
+  int err = why;
+  int fits = sock_fitaddress(L, s, 3, &to);
+  if (why == 0 && fits) {
+    sent = sock_transmitto(lua_touserdata(L, 1), data, len, &to);
+    err = errno;
+  }
+  if (sent >= 0) {
+    lua_pushinteger(L, (lua_Integer)sent);
+    return 1;
+  }
+  if (why == 0 && fits && sock_wouldblock(err))
+    return SOCK_WANTWRITE;
+  sock_toaddress(L, 3, &to);
+  return sock_fail(L, fits ? err : EAFNOSUPPORT, "sendto %s",
+                   sock_addresstext(L, &to));
+}
+
+static int sendto_resolved(lua_State *L, int why) {
+  (void)why;
+  lua_replace(L, 3);
+  lua_settop(L, 3);
+  sock_Socket *s = lua_touserdata(L, 1);
+  if (s->watch.fd < 0)
+    return sendto_try(L, EBADF);
+  return sock_call(L, s, SOCK_WRITE, sendto_try);
+}
+
+static int s_sendto(lua_State *L) {
+  const sock_Socket *s = sock_checkopen(L, 1);
+  luaL_checkstring(L, 2);
+  return sock_withaddress(L, s, 3, "sendto", sendto_resolved);
+}
+
+/* ----------------------------------------------------- recv, recvfrom */
+
+/* The optional count of a receive: SOCK_SCRATCH where it is absent. */
+static size_t optcount(lua_State *L, int arg) {
+  lua_Integer n = luaL_optinteger(L, arg, (lua_Integer)SOCK_SCRATCH);
+  luaL_argcheck(L, n >= 0, arg, "count must not be negative");
+  return (size_t)n;
+}
+
+/*
+** A receive's buffer: the scratch, or for more than that a userdata (left on
+** the stack) as large as what is there. The count that it may take is `n`.
+*/
+static char *receivebuffer(lua_State *L, sock_Socket *s, size_t *n) {
+  int there = 0;
+  if (*n <= SOCK_SCRATCH)
+    return s->loop->scratch;
+  if (ioctl(s->watch.fd, FIONREAD, &there) < 0 || there <= (int)SOCK_SCRATCH) {
+    *n = SOCK_SCRATCH;
+    return s->loop->scratch;
+  }
+  if (*n > (size_t)there)
+    *n = (size_t)there;
+  return lua_newuserdatauv(L, *n, 0);
+}
+
+/* A datagram that was longer than asked for tells its true length. */
+static int pushdatagram(lua_State *L, const char *data, ssize_t got, size_t n) {
+  int cut = (size_t)got > n;
+  lua_pushlstring(L, data, cut ? n : (size_t)got);
+  return cut;
+}
+
+/*
+** index 2: count; index 3: flags. A connected pair of sequenced packets ends
+** with an empty receive; a datagram may be empty.
+*/
+static int recv_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  size_t n = (size_t)lua_tointeger(L, 2);
+  int flags = (int)lua_tointeger(L, 3), err = why;
+  ssize_t got = -1;
+  lua_settop(L, 3);
+  sock_claimscratch(L, s->loop);
+  char *data = NULL;
+  if (why == 0) {
+    data = receivebuffer(L, s, &n);
+    /* TCP takes MSG_TRUNC as a wish to throw the bytes away */
+    got = sock_receive(s, data, n,
+                       s->type == SOCK_STREAM ? flags : flags | SOCK_TRUNC);
+    err = errno;
+  }
+  if (got < 0)
+    return why == 0 && sock_wouldblock(err)
+               ? SOCK_WANTREAD
+               : sock_failsocket(L, 1, "recv", err);
+  if (got == 0 && (s->type == SOCK_SEQPACKET || s->readdone)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  if (!pushdatagram(L, data, got, n))
+    return 1;
+  lua_pushinteger(L, (lua_Integer)got);
+  return 2;
+}
+
+static int s_recv(lua_State *L) {
+  sock_Socket *s = sock_checkopen(L, 1);
+  size_t n = optcount(L, 2);
+  int flags = checkflags(L, 3, recvflags);
+  lua_settop(L, 1);
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_pushinteger(L, flags);
+  if (s->type == SOCK_STREAM && !(flags & MSG_OOB))
+    return sock_recvstream(L, s);
+  return sock_call(L, s, SOCK_READ, recv_try);
+}
+
+/* index 2: count; index 3: flags */
+static int recvfrom_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  size_t n = (size_t)lua_tointeger(L, 2);
+  int flags = (int)lua_tointeger(L, 3), err = why;
+  sock_Sockaddr from;
+  ssize_t got = -1;
+  lua_settop(L, 3);
+  sock_claimscratch(L, s->loop);
+  char *data = NULL;
+  if (why == 0) {
+    data = receivebuffer(L, s, &n);
+    got = sock_receivefrom(s, data, n, flags | SOCK_TRUNC, &from);
+    err = errno;
+  }
+  if (got < 0)
+    return why == 0 && sock_wouldblock(err)
+               ? SOCK_WANTREAD
+               : sock_failsocket(L, 1, "recvfrom", err);
+  if (got == 0 && (s->type == SOCK_SEQPACKET || s->readdone)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  int cut = pushdatagram(L, data, got, n);
+  if (from.len >= sizeof(sa_family_t))
+    sock_pushaddress(L, &from);
+  else
+    lua_pushnil(L); /* sent from a socket without a name */
+  if (!cut)
+    return 2;
+  lua_pushinteger(L, (lua_Integer)got);
+  return 3;
+}
+
+/* On a stream: what recv gives, and the peer. */
+static int s_recvfrom(lua_State *L) {
+  sock_Socket *s = sock_checkopen(L, 1);
+  size_t n = optcount(L, 2);
+  int flags = checkflags(L, 3, recvflags);
+  lua_settop(L, 1);
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_pushinteger(L, flags);
+  if (s->type == SOCK_STREAM)
+    return sock_recvstream(L, s);
+  return sock_call(L, s, SOCK_READ, recvfrom_try);
+}
+
+const luaL_Reg sock_transfermethods[] = {{"send", s_send},
+                                         {"recv", s_recv},
+                                         {"sendto", s_sendto},
+                                         {"recvfrom", s_recvfrom},
+                                         {NULL, NULL}};
