@@ -1,15 +1,153 @@
 /*
 ** await.c: the only place that waits.
 **
-** EINTR is not an error: the clock goes on, the deadline stays, and ^C is
-** noticed by the hook that the interpreter's SIGINT handler has set.
+** In a task that can yield, its waiter is hung where it belongs and the
+** coroutine yields; the loop resumes it and the continuation tries again.
+** Anywhere else a driver, a waiter on the C stack, runs the loop until it is
+** woken. With no task alive there is nobody to run, and poll(2) on the one
+** descriptor does.
 */
 #include "base/platform.h"
 #include "loop/await.h"
+#include "loop/frame.h"
+#include "loop/set.h"
+#include "loop/task.h"
 
 /* How long a try that can only be repeated sleeps, at first and at most. */
 #define PAUSE_FIRST 0.001
 #define PAUSE_LONGEST 0.05
+
+/* ------------------------------------------------------------ one wait */
+
+/* The limit that comes first: a pause's end, the call's own, a frame's. */
+static void settimer(lua_State *L, sock_Loop *loop, sock_Home *home,
+                     sock_Waiter *w) {
+  double frame = w->shielded ? HUGE_VAL : sock_framelimit(L, home);
+  double when = w->deadline;
+  w->limit = ETIMEDOUT;
+  if (w->want == SOCK_WANTPAUSE && platform_now() + w->pause < when) {
+    when = platform_now() + w->pause;
+    w->pause = fmin(w->pause * 2, PAUSE_LONGEST);
+    w->limit = 0;
+  }
+  if (frame < when) {
+    when = frame;
+    w->limit = ECANCELED;
+  }
+  if (when < HUGE_VAL) {
+    sock_heapinsert(&loop->timers, &w->timer, when);
+    w->hope = 1;
+  }
+}
+
+/* Hangs it where it belongs; `again`: it had its turn and keeps it. */
+static void hang(sock_Waiter *w, int again) {
+  if (w->queue == NULL || w->want == SOCK_WANTTURN ||
+      !sock_listempty(&w->link))
+    return;
+  if (again)
+    sock_listpushfront(w->queue, &w->link);
+  else
+    sock_listpushback(w->queue, &w->link);
+}
+
+/* 0, or the error that makes waiting for its descriptor impossible. */
+static int watchfor(sock_Waiter *w) {
+  if (w->want == SOCK_WANTREAD)
+    w->watch->readable = 0;
+  else
+    w->watch->writable = 0;
+  int err = sock_register(w->watch);
+  if (w->watch->always)
+    w->watch->readable = w->watch->writable = 1;
+  return err;
+}
+
+/* Begins a wait. It may have ended at once; then it only lets others run. */
+static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
+                  sock_Waiter *w, int want, int again) {
+  int err = 0, ended = want == SOCK_WANTTURN;
+  loop->budget = SOCK_BUDGET;
+  w->want = want;
+  w->waiting = 1;
+  w->hope = w->outside;
+  home->waiter = w;
+  settimer(L, loop, home, w);
+  if (want == SOCK_WANTREAD || want == SOCK_WANTWRITE) {
+    err = watchfor(w);
+    ended = w->watch->always;
+    w->hope = 1;
+  }
+  hang(w, again);
+  loop->hopes += w->hope;
+  if (w->set != NULL)
+    sock_observe(w->set, w);
+  if (!w->shielded && home->cancelled)
+    sock_wake(loop, w, ECANCELED);
+  else if (err != 0 || ended)
+    sock_wake(loop, w, err);
+}
+
+static int raisecancelled(lua_State *L) {
+  sock_pushcancelled(L);
+  return lua_error(L);
+}
+
+/*
+** After a wait: another try, its results, or what it wants next. One that is
+** not the first of its queue goes on waiting, where it stands.
+*/
+static int proceed(lua_State *L, sock_Loop *loop, const sock_Home *home,
+                   sock_Waiter *w) {
+  int cancelled = w->why == ECANCELED || (home->cancelled && !w->shielded);
+  int first = sock_listempty(&w->link) || w->queue->next == &w->link;
+  if (!first && !cancelled && w->why == 0 && w->watch != NULL)
+    return SOCK_WANTPLACE;
+  sock_leave(loop, w);
+  if (cancelled)
+    return raisecancelled(L);
+  return w->try(L, w->why);
+}
+
+/* ------------------------------------------------------------ in a task */
+
+static int resumed(lua_State *L, int status, lua_KContext serial) {
+  (void)status;
+  sock_Loop *loop = sock_loop(L);
+  sock_Task *t = loop->current;
+  if (t == NULL || !t->resumed || t->top != L ||
+      t->serial != (unsigned long)serial)
+    return luaL_error(L, "attempt to resume a coroutine that waits");
+  t->resumed = t->inwait = 0;
+  t->home.waiter = NULL;
+  int got = proceed(L, loop, &t->home, &t->waiter);
+  if (got >= 0)
+    return got;
+  begin(L, loop, &t->home, &t->waiter, got, 1);
+  t->inwait = 1;
+  return lua_yieldk(L, 0, (lua_KContext)++t->serial, resumed);
+}
+
+static int suspend(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
+                   int want) {
+  sock_Task *t = loop->current;
+  sock_Waiter *w = &t->waiter;
+  w->try = plan->try;
+  w->watch = plan->watch;
+  w->queue = plan->queue;
+  w->set = plan->set;
+  w->deadline = plan->deadline;
+  w->pause = PAUSE_FIRST;
+  w->shielded = plan->shielded;
+  w->outside = plan->outside;
+  begin(L, loop, &t->home, w, want, 0);
+  t->inwait = 1;
+  return lua_yieldk(L, 0, (lua_KContext)++t->serial, resumed);
+}
+
+/* --------------------------------------------------------- outside tasks */
+
+enum { DRIVEN, INTERRUPTED, DEADLOCKED };
 
 static int nothing(lua_State *L) {
   (void)L;
@@ -18,133 +156,225 @@ static int nothing(lua_State *L) {
 
 /*
 ** The interpreter answers SIGINT by setting a hook on the main state that
-** raises "interrupted!" at the next call or line. Calling anything there
-** makes it fire; a coroutine has no hook of its own, so it raises itself
-** and leaves the hook for the main state.
+** raises "interrupted!" at the next call or line. The outermost driver on
+** that state calls something, so that it fires; an inner one raises by
+** itself and leaves the hook for the outermost.
 */
-static void checkinterrupt(lua_State *L, lua_Hook before) {
-  sock_Loop *loop = sock_loop(L);
-  if (lua_gethook(loop->main) == before)
-    return;
-  if (L != loop->main)
+static void interrupt(lua_State *L, const sock_Loop *loop) {
+  if (L != loop->main || loop->depth > 0)
     luaL_error(L, "interrupted!");
   lua_pushcfunction(L, nothing);
   lua_call(L, 0, 0);
 }
 
+/* Runs the loop until the waiter has been woken. Raises nothing. */
+static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
+                lua_Hook before) {
+  sock_Task *current = loop->current;
+  int how = DRIVEN;
+  loop->current = NULL;
+  loop->depth++;
+  do {
+    if (lua_gethook(loop->main) != before)
+      how = INTERRUPTED;
+    else if (sock_turn(L, loop, w, HUGE_VAL) == SOCK_DEADLOCK)
+      how = DEADLOCKED;
+  } while (w->waiting && how == DRIVEN);
+  loop->depth--;
+  loop->current = current;
+  return how;
+}
+
+static int drive(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
+                 int want) {
+  sock_Home *home = loop->current != NULL ? &loop->current->home : &loop->home;
+  sock_Waiter w, *outer = home->waiter;
+  lua_Hook before = lua_gethook(loop->main);
+  int again = 0;
+  if (loop->depth >= SOCK_MAXDRIVERS)
+    return luaL_error(L, "too many nested waits");
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  w = *plan;
+  sock_listinit(&w.link);
+  sock_listinit(&w.ready);
+  w.pause = PAUSE_FIRST;
+  while (want < 0) {
+    begin(L, loop, home, &w, want, again);
+    int how = spin(L, loop, &w, before);
+    home->waiter = outer;
+    if (how == DRIVEN) {
+      want = proceed(L, loop, home, &w);
+    } else {
+      sock_leave(loop, &w);
+      if (how == DEADLOCKED) {
+        sock_pushdeadlock(L);
+        return lua_error(L);
+      }
+      interrupt(L, loop);
+      before = lua_gethook(loop->main); /* it was another hook */
+    }
+    again = 1;
+  }
+  return want;
+}
+
 /*
-** poll(2) until something is ready or the deadline has passed. SIGINT is
+** poll(2) until the deadline: 0 to try again, or the reason not to. SIGINT is
 ** held back between the look at the hook and the poll that lets it in, so
 ** that no ^C falls between the two.
 */
-static int pollonce(lua_State *L, struct pollfd *p, int n, double seconds) {
-  lua_State *main = sock_loop(L)->main;
-  lua_Hook before = lua_gethook(main);
-  sigset_t interrupt, old;
-  sigemptyset(&interrupt);
-  sigaddset(&interrupt, SIGINT);
-  (void)pthread_sigmask(SIG_BLOCK, &interrupt, &old);
-  int ready = platform_poll(p, (nfds_t)n, seconds, &old);
-  int err = errno;
-  (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-  if (ready < 0) {
-    checkinterrupt(L, before);
-    if (err != EINTR && err != EAGAIN)
-      luaL_error(L, "poll: %s", strerror(err));
-  }
-  return ready;
-}
-
-/* [-0,+0,e] 0 when the deadline has passed, else how many are ready. */
-static int pollset(lua_State *L, struct pollfd *p, int n, double deadline) {
+static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
+                    double deadline) {
+  lua_Hook before = lua_gethook(loop->main);
   for (;;) {
+    sigset_t interrupts, old;
+    sigemptyset(&interrupts);
+    sigaddset(&interrupts, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &interrupts, &old);
     double left = deadline - platform_now();
-    int ready = pollonce(L, p, n, left > 0 ? left : 0);
+    int ready = lua_gethook(loop->main) != before
+                    ? -1
+                    : platform_poll(p, n, left > 0 ? left : 0, &old);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (ready > 0)
-      return ready;
-    if (ready == 0 && platform_now() >= deadline)
       return 0;
+    if (lua_gethook(loop->main) != before) {
+      interrupt(L, loop);
+      before = lua_gethook(loop->main);
+    } else if (ready == 0 && platform_now() >= deadline) {
+      return ETIMEDOUT;
+    }
   }
 }
 
-/* 0 to try again, or the reason not to. */
-static int waitone(lua_State *L, const sock_Watch *watch, int want,
-                   double *pause, double deadline) {
-  if (want != SOCK_WANTPAUSE) {
-    struct pollfd p = {watch->fd, want == SOCK_WANTREAD ? POLLIN : POLLOUT, 0};
-    return pollset(L, &p, 1, deadline) > 0 ? 0 : ETIMEDOUT;
+static int pollset(lua_State *L, sock_Loop *loop, sock_Set *set, double limit,
+                   double frame) {
+  struct pollfd *p = sock_fillpoll(set);
+  int why = pollonce(L, loop, p, (nfds_t)set->count, limit);
+  if (why == 0)
+    return 0;
+  return frame <= limit && frame < HUGE_VAL ? ECANCELED : ETIMEDOUT;
+}
+
+/* One wait without the loop: nobody else is there to run. */
+static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
+                     double frame) {
+  double limit = fmin(w->deadline, frame), until = limit;
+  struct pollfd p = {-1, 0, 0};
+  if (w->set != NULL)
+    return pollset(L, loop, w->set, limit, frame);
+  if (w->watch != NULL) {
+    p.fd = w->watch->fd;
+    p.events = w->want == SOCK_WANTREAD ? POLLIN : POLLOUT;
   }
-  double until = platform_now() + *pause;
-  *pause = fmin(*pause * 2, PAUSE_LONGEST);
-  (void)pollset(L, NULL, 0, fmin(until, deadline));
-  return platform_now() < deadline ? 0 : ETIMEDOUT;
+  if (w->want == SOCK_WANTPAUSE) {
+    p.fd = -1;
+    until = fmin(platform_now() + w->pause, limit);
+    w->pause = fmin(w->pause * 2, PAUSE_LONGEST);
+  }
+  if (w->want == SOCK_WANTTURN)
+    return 0;
+  if (w->want == SOCK_WANTWAKE && limit == HUGE_VAL)
+    return luaL_error(L, "attempt to wait for the program in a finalizer");
+  int why = pollonce(L, loop, &p, 1, until);
+  if (w->watch != NULL)
+    w->watch->readable = w->watch->writable = 1;
+  if (why == 0 || (w->want == SOCK_WANTPAUSE && until < limit))
+    return 0;
+  return frame <= w->deadline ? ECANCELED : ETIMEDOUT;
+}
+
+static int plain(lua_State *L, sock_Loop *loop, sock_Waiter *w, int want) {
+  sock_Home *home = loop->current != NULL ? &loop->current->home : &loop->home;
+  w->pause = PAUSE_FIRST;
+  loop->budget = SOCK_BUDGET;
+  while (want < 0) {
+    w->want = want;
+    int why = pollplain(L, loop, w, sock_framelimit(L, home));
+    if (why == ECANCELED)
+      return raisecancelled(L);
+    /* a finalizer may have closed it meanwhile */
+    if (w->watch != NULL && w->watch->fd < 0)
+      why = EBADF;
+    want = w->try(L, why);
+  }
+  return want;
+}
+
+/* --------------------------------------------------------------- await */
+
+/* In a finalizer nothing may run but what it calls itself. */
+static int infinalizer(lua_State *L, const sock_Loop *loop) {
+  return loop->stopped || lua_gc(L, LUA_GCISRUNNING) == -1;
+}
+
+static int waitfor(lua_State *L, sock_Loop *loop, sock_Waiter *plan, int want) {
+  const sock_Task *t = loop->current;
+  if (t != NULL && t->top == L && lua_isyieldable(L))
+    return suspend(L, loop, plan, want);
+  int alone = loop->tasks == 0 && sock_listempty(&loop->failed) &&
+              (plan->watch != NULL || plan->set != NULL);
+  if (infinalizer(L, loop) || (alone && want != SOCK_WANTPLACE))
+    return plain(L, loop, plan, want);
+  return drive(L, loop, plan, want);
 }
 
 int sock_await(lua_State *L, sock_Watch *watch, int direction, double seconds,
                sock_Try try) {
-  (void)direction;
-  int got = try(L, 0);
-  if (sock_likely(got >= 0))
-    return got;
-  double deadline = platform_now() + seconds;
-  double pause = PAUSE_FIRST;
-  int why = 0;
-  do {
-    why = seconds > 0 ? waitone(L, watch, got, &pause, deadline) : ETIMEDOUT;
-    /* a finalizer may have closed it during the wait */
-    if (watch->fd < 0)
-      why = EBADF;
-    got = try(L, why);
-  } while (got < 0);
-  return got;
-}
-
-static void fillpoll(struct pollfd *p, const sock_Set *set) {
-  for (int i = 0; i < set->count; i++) {
-    short wanted = set->entry[i].wanted;
-    p[i].fd = set->entry[i].fd;
-    p[i].events = (short)((wanted & SOCK_READ ? POLLIN : 0) |
-                          (wanted & SOCK_WRITE ? POLLOUT : 0));
-    p[i].revents = 0;
+  sock_Loop *loop = watch->loop;
+  sock_Link *queue = direction == SOCK_READ ? &watch->readers : &watch->writers;
+  int want = SOCK_WANTTURN;
+  if (seconds <= 0) /* no turn will tell: only the kernel knows */
+    watch->readable = watch->writable = 1;
+  if (sock_likely(sock_listempty(queue) && --loop->budget > 0)) {
+    want = try(L, 0);
+    if (sock_likely(want >= 0))
+      return want;
+  } else if (loop->budget > 0) {
+    want = SOCK_WANTPLACE;
   }
+  if (seconds <= 0 && want != SOCK_WANTTURN)
+    return try(L, ETIMEDOUT);
+  sock_Waiter plan;
+  sock_initwaiter(&plan, NULL);
+  plan.try = try;
+  plan.watch = watch;
+  plan.queue = queue;
+  plan.deadline = seconds < HUGE_VAL ? platform_now() + seconds : HUGE_VAL;
+  return waitfor(L, loop, &plan, want);
 }
 
-/* An error or a hang-up makes ready whatever was asked for. */
-static int readset(sock_Set *set, const struct pollfd *p) {
-  int count = 0;
-  for (int i = 0; i < set->count; i++) {
-    sock_Entry *e = &set->entry[i];
-    int ready = 0;
-    if (p[i].revents & (POLLIN | POLLERR | POLLHUP))
-      ready |= SOCK_READ;
-    if (p[i].revents & (POLLOUT | POLLERR | POLLHUP))
-      ready |= SOCK_WRITE;
-    ready &= e->wanted;
-    if (p[i].revents & POLLNVAL)
-      ready |= SOCK_NOTOPEN;
-    e->ready = (short)(e->ready | ready);
-    count += e->ready != 0;
-  }
-  return count;
+int sock_awaitqueue(lua_State *L, sock_Link *queue, double seconds, int how,
+                    sock_Try try) {
+  sock_Loop *loop = sock_loop(L);
+  int want = --loop->budget > 0 ? try(L, 0) : SOCK_WANTTURN;
+  if (want >= 0)
+    return want;
+  if (seconds <= 0 && want == SOCK_WANTWAKE)
+    return try(L, ETIMEDOUT);
+  sock_Waiter plan;
+  sock_initwaiter(&plan, NULL);
+  plan.try = try;
+  plan.queue = queue;
+  plan.deadline = seconds < HUGE_VAL ? platform_now() + seconds : HUGE_VAL;
+  plan.outside = (how & SOCK_OUTSIDE) != 0;
+  plan.shielded = (how & SOCK_SHIELDED) != 0;
+  return waitfor(L, loop, &plan, want);
 }
 
-static int anyready(const sock_Set *set) {
-  for (int i = 0; i < set->count; i++)
-    if (set->entry[i].ready)
-      return 1;
-  return 0;
-}
-
-int sock_awaitset(lua_State *L, int index, double seconds, sock_Try done) {
-  sock_Set *set = lua_touserdata(L, index);
-  struct pollfd *p =
-      lua_newuserdatauv(L, sizeof *p * ((size_t)set->count + 1), 0);
-  /* what a buffer already holds is ready, but the others are looked at too */
-  double deadline = platform_now() + (anyready(set) ? 0 : seconds);
-  fillpoll(p, set);
-  (void)pollset(L, p, set->count, deadline);
-  int ready = readset(set, p);
-  return done(L, ready > 0 ? 0 : ETIMEDOUT);
+int sock_awaitset(lua_State *L, int index, double seconds, sock_Try try) {
+  sock_Waiter plan;
+  int want = try(L, 0);
+  if (want >= 0)
+    return want;
+  if (seconds <= 0)
+    return try(L, ETIMEDOUT);
+  sock_initwaiter(&plan, NULL);
+  plan.try = try;
+  plan.set = lua_touserdata(L, index);
+  plan.deadline = seconds < HUGE_VAL ? platform_now() + seconds : HUGE_VAL;
+  plan.outside = 1;
+  return waitfor(L, plan.set->loop, &plan, want);
 }
 
 double sock_optseconds(lua_State *L, int arg) {

@@ -1,11 +1,10 @@
 /*
 ** await.h: try, wait, try again.
 **
-** A call that may have to wait is written as a *try*: a function that makes
-** one attempt with what stands on the Lua stack and answers with the number
-** of its results, or with what it wants to wait for. sock_await calls it
-** until it is done. Nothing else in the library waits, and no other file
-** knows how waiting is done.
+** A call that may have to wait is written as a try (loop.h). sock_await calls
+** it until it is done: in a task the task is suspended in between; anywhere
+** else the loop runs from here, and the other tasks with it. Nothing else in
+** the library waits, and no other file knows how waiting is done.
 **
 ** A try must find everything on the Lua stack, at fixed indices, because it
 ** may be called again from another C stack; between two attempts it may
@@ -14,48 +13,7 @@
 #ifndef SOCK_AWAIT_H
 #define SOCK_AWAIT_H
 
-#include <lauxlib.h>
-#include <lua.h>
-
 #include "loop/loop.h"
-
-enum {
-  SOCK_READ = 1,
-  SOCK_WRITE = 2,
-  SOCK_NOTOPEN = 4 /* in an entry's `ready`: no such descriptor */
-};
-
-/* What a try answers instead of a number of results. */
-enum {
-  SOCK_WANTREAD = -1,  /* again when the descriptor is readable */
-  SOCK_WANTWRITE = -2, /* again when it is writable */
-  SOCK_WANTPAUSE = -3, /* again in a moment: the kernel cannot tell when */
-};
-
-/*
-** `why` is 0, or the reason that ended the wait: ETIMEDOUT, or EBADF when
-** the socket was closed meanwhile. The try then reports that as its failure
-** and does not try again.
-*/
-typedef int (*sock_Try)(lua_State *L, int why);
-
-/* A descriptor that can be waited for; part of whatever owns it. */
-typedef struct sock_Watch {
-  int fd; /* -1: closed */
-} sock_Watch;
-
-/* Several descriptors at once, for wait and select. */
-typedef struct sock_Entry {
-  sock_Watch *watch; /* a socket's own, or NULL for a foreign descriptor */
-  int fd;
-  short wanted; /* SOCK_READ, SOCK_WRITE or both */
-  short ready;  /* which of them are */
-} sock_Entry;
-
-typedef struct sock_Set {
-  int count;
-  sock_Entry entry[];
-} sock_Set;
 
 /*
 ** Runs `try` to its end; its results are this function's. `direction` is
@@ -65,11 +23,21 @@ typedef struct sock_Set {
 int sock_await(lua_State *L, sock_Watch *watch, int direction, double seconds,
                sock_Try try);
 
-/*
-** Waits until an entry of the set at stack index `index` is ready, then
-** calls `done` once, with 0 or ETIMEDOUT.
-*/
-int sock_awaitset(lua_State *L, int index, double seconds, sock_Try done);
+/* How a wait for something that is no descriptor is meant. */
+enum {
+  SOCK_INSIDE = 0,  /* only the program itself can end it */
+  SOCK_OUTSIDE = 1, /* a thread or a signal may: no deadlock */
+  SOCK_SHIELDED = 2 /* a cancel does not end it */
+};
+
+/* The same for a try that answers SOCK_WANTWAKE, to wait in `queue` (or
+** nowhere, if NULL: then only its limit ends it). */
+int sock_awaitqueue(lua_State *L, sock_Link *queue, double seconds, int how,
+                    sock_Try try);
+
+/* The same for a try that looks at the set (set.h) at stack index `index`:
+** it answers SOCK_WANTWAKE while nothing in it is ready. */
+int sock_awaitset(lua_State *L, int index, double seconds, sock_Try try);
 
 /* An optional number of seconds: HUGE_VAL if absent; never negative. */
 double sock_optseconds(lua_State *L, int arg);

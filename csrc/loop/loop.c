@@ -1,24 +1,313 @@
-/* loop.c: the one structure of a Lua state. */
+/*
+** loop.c: events become a ready queue; the ready queue becomes running tasks.
+*/
 #include "base/platform.h"
-#include "loop/loop.h"
+#include "loop/set.h"
+#include "loop/task.h"
 
-#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static const char key = 'l';
 
-void sock_openloop(lua_State *L) {
-  sock_Loop *loop = lua_newuserdatauv(L, sizeof *loop, 0);
-  loop->sockets = loop->owner = NULL;
-  loop->held = 0;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  loop->main = lua_tothread(L, -1);
-  lua_pop(L, 1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
-}
+double sock_now(void) { return platform_now(); }
 
 sock_Loop *sock_loop(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key);
   sock_Loop *loop = lua_touserdata(L, -1);
   lua_pop(L, 1);
   return loop;
+}
+
+/* ------------------------------------------------------------- waiters */
+
+void sock_initwaiter(sock_Waiter *w, struct sock_Task *task) {
+  memset(w, 0, sizeof *w);
+  sock_listinit(&w->link);
+  sock_listinit(&w->ready);
+  w->task = task;
+}
+
+/* The scheduler of the specs puts it anywhere instead. */
+static sock_Link *anywhere(sock_Loop *loop) {
+  loop->shuffle = loop->shuffle * 6364136223846793005UL + 1442695040888963407UL;
+  unsigned long steps = (loop->shuffle >> 33) % ((unsigned long)loop->nready + 1);
+  sock_Link *l = &loop->ready;
+  while (steps-- > 0)
+    l = l->next;
+  return l;
+}
+
+void sock_makeready(sock_Loop *loop, sock_Waiter *w) {
+  if (!sock_listempty(&w->ready))
+    return;
+  if (loop->shuffle != 0)
+    sock_listinsert(anywhere(loop), &w->ready);
+  else
+    sock_listpushback(&loop->ready, &w->ready);
+  loop->nready++;
+}
+
+static void stopwaiting(sock_Loop *loop, sock_Waiter *w) {
+  if (!w->waiting)
+    return;
+  w->waiting = 0;
+  sock_heapremove(&loop->timers, &w->timer);
+  loop->hopes -= w->hope;
+  w->hope = 0;
+}
+
+void sock_wake(sock_Loop *loop, sock_Waiter *w, int why) {
+  if (!w->waiting) {
+    /* ready already, and now there is nothing left to try */
+    if (why == EBADF && !sock_listempty(&w->ready))
+      w->why = why;
+    return;
+  }
+  stopwaiting(loop, w);
+  w->why = why;
+  if (w->task != NULL)
+    sock_makeready(loop, w);
+}
+
+void sock_wakefirst(sock_Loop *loop, sock_Link *queue) {
+  if (!sock_listempty(queue))
+    sock_wake(loop, sock_container(queue->next, sock_Waiter, link), 0);
+}
+
+void sock_wakeall(sock_Loop *loop, sock_Link *queue, int why) {
+  while (!sock_listempty(queue)) {
+    sock_Waiter *w = sock_container(queue->next, sock_Waiter, link);
+    sock_listremove(&w->link);
+    sock_wake(loop, w, why);
+  }
+}
+
+void sock_leave(sock_Loop *loop, sock_Waiter *w) {
+  int first = w->queue != NULL && w->queue->next == &w->link;
+  stopwaiting(loop, w);
+  sock_listremove(&w->link);
+  if (first)
+    sock_wakefirst(loop, w->queue);
+  if (w->set != NULL)
+    sock_unobserve(w->set);
+}
+
+/* ------------------------------------------------------------- watches */
+
+void sock_initwatch(sock_Watch *w, sock_Loop *loop) {
+  memset(w, 0, sizeof *w);
+  w->loop = loop;
+  w->fd = -1;
+  w->readable = w->writable = 1;
+  sock_listinit(&w->readers);
+  sock_listinit(&w->writers);
+  sock_listinit(&w->observers);
+}
+
+sock_Watch *sock_watchof(const sock_Loop *loop, int fd) {
+  return fd < loop->watchlimit ? loop->watches[fd] : NULL;
+}
+
+int sock_watchlimit(const sock_Loop *loop) { return loop->watchlimit; }
+
+/* The first that this system has, or the one that the environment names. */
+int sock_openpoller(sock_Loop *loop) {
+  if (loop->poller.type != NULL)
+    return 0;
+  const char *asked = getenv("SOCK_POLLER");
+  for (int i = 0; sock_pollers[i] != NULL; i++)
+    if (asked == NULL || strcmp(asked, sock_pollers[i]->name) == 0) {
+      int err = sock_pollers[i]->open(&loop->poller);
+      if (err == 0)
+        loop->poller.type = sock_pollers[i];
+      return err;
+    }
+  return EINVAL;
+}
+
+static int growtable(sock_Loop *loop, int fd) {
+  if (fd < loop->watchlimit)
+    return 0;
+  int limit = fd < 64 ? 128 : fd * 2;
+  sock_Watch **table =
+      realloc(loop->watches, (size_t)limit * sizeof *loop->watches);
+  if (table == NULL)
+    return ENOMEM;
+  for (int i = loop->watchlimit; i < limit; i++)
+    table[i] = NULL;
+  loop->watches = table;
+  loop->watchlimit = limit;
+  return 0;
+}
+
+int sock_register(sock_Watch *w) {
+  sock_Loop *loop = w->loop;
+  if (sock_likely(w->registered))
+    return 0;
+  int err = sock_openpoller(loop);
+  if (err == 0)
+    err = growtable(loop, w->fd);
+  if (err != 0)
+    return err;
+  w->generation = ++loop->generation;
+  err = loop->poller.type->watch(&loop->poller, w);
+  if (err == EPERM) /* a file of the disk: always ready */
+    w->always = 1;
+  else if (err != 0)
+    return err;
+  else
+    loop->watches[w->fd] = w;
+  w->registered = 1;
+  return 0;
+}
+
+void sock_unregister(sock_Watch *w, int forget) {
+  sock_Loop *loop = w->loop;
+  if (w->registered) {
+    if (sock_watchof(loop, w->fd) == w)
+      loop->watches[w->fd] = NULL;
+    if (!w->always && (forget || w->forget) && !loop->stopped)
+      loop->poller.type->unwatch(&loop->poller, w);
+    w->registered = 0;
+  }
+  sock_wakeall(loop, &w->readers, EBADF);
+  sock_wakeall(loop, &w->writers, EBADF);
+  sock_loseobservers(w);
+}
+
+/* Wakes the first of a queue, if this is what it wants. */
+static void wakewanting(sock_Loop *loop, sock_Link *queue, unsigned what) {
+  if (sock_listempty(queue))
+    return;
+  sock_Waiter *w = sock_container(queue->next, sock_Waiter, link);
+  if ((w->want == SOCK_WANTREAD && what & SOCK_READ) ||
+      (w->want == SOCK_WANTWRITE && what & SOCK_WRITE))
+    sock_wake(loop, w, 0);
+}
+
+void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
+  sock_Watch *w = sock_watchof(loop, fd);
+  if (w == NULL || w->generation != generation)
+    return;
+  if (what & SOCK_READ)
+    w->readable = 1;
+  if (what & SOCK_WRITE)
+    w->writable = 1;
+  if (what & SOCK_HANGUP)
+    w->hungup = 1;
+  if (what & SOCK_URGENT)
+    w->urgent = 1;
+  wakewanting(loop, &w->readers, what);
+  wakewanting(loop, &w->writers, what);
+  if (!sock_listempty(&w->observers))
+    sock_wakeobservers(w, what);
+}
+
+unsigned sock_wanted(const sock_Watch *w) {
+  unsigned wanted = 0;
+  const sock_Link *heads[] = {&w->readers, &w->writers};
+  for (int i = 0; i < 2; i++) {
+    const sock_Waiter *first =
+        sock_container(heads[i]->next, sock_Waiter, link);
+    if (sock_listempty(heads[i]) || !first->waiting)
+      continue;
+    wanted |= first->want == SOCK_WANTREAD ? SOCK_READ : 0;
+    wanted |= first->want == SOCK_WANTWRITE ? SOCK_WRITE : 0;
+  }
+  wanted |= sock_observed(w);
+  return wanted;
+}
+
+/* --------------------------------------------------------------- turns */
+
+/* Those that are due are collected before any of them runs. */
+static void ringtimers(sock_Loop *loop) {
+  double now = platform_now();
+  while (loop->timers.top != NULL && loop->timers.top->key <= now) {
+    sock_Waiter *w = sock_container(loop->timers.top, sock_Waiter, timer);
+    sock_wake(loop, w, w->limit);
+  }
+}
+
+/* At most what was ready at the start; what gets ready meanwhile waits. */
+static void runready(lua_State *L, sock_Loop *loop) {
+  for (int n = loop->nready; n > 0 && loop->nready > 0; n--) {
+    sock_Waiter *w = sock_container(loop->ready.next, sock_Waiter, ready);
+    sock_listremove(&w->ready);
+    loop->nready--;
+    sock_resume(L, loop, w->task);
+  }
+}
+
+double sock_untilnext(const sock_Loop *loop) {
+  if (loop->nready > 0)
+    return 0;
+  if (loop->timers.top == NULL)
+    return HUGE_VAL;
+  double left = loop->timers.top->key - platform_now();
+  return left > 0 ? left : 0;
+}
+
+static void collect(sock_Loop *loop, double seconds) {
+  if (loop->poller.type == NULL)
+    (void)platform_poll(NULL, 0, seconds, NULL);
+  else
+    (void)loop->poller.type->wait(&loop->poller, loop, seconds);
+  if (loop->timers.top != NULL)
+    ringtimers(loop);
+}
+
+int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
+              double seconds) {
+  runready(L, loop);
+  if (loop->nready == 0 && !sock_listempty(&loop->failed))
+    sock_reportfailed(L, loop);
+  if (until != NULL && !until->waiting)
+    return SOCK_TURNED;
+  double next = sock_untilnext(loop);
+  if (next == HUGE_VAL && seconds == HUGE_VAL && loop->hopes == 0)
+    return SOCK_DEADLOCK;
+  collect(loop, next < seconds ? next : seconds);
+  return SOCK_TURNED;
+}
+
+/* ---------------------------------------------------------------- life */
+
+/*
+** lua_close finalizes it after all sockets. Its memory stays until the very
+** end, and a finalizer that still waits afterwards polls by itself.
+*/
+static int loop_gc(lua_State *L) {
+  sock_Loop *loop = lua_touserdata(L, 1);
+  if (loop->tasks > 0 && !loop->stopped)
+    (void)fprintf(stderr, "sock: %d %s still waiting at the end\n", loop->tasks,
+                  loop->tasks == 1 ? "task was" : "tasks were");
+  if (loop->poller.type != NULL)
+    loop->poller.type->close(&loop->poller);
+  loop->poller.type = NULL;
+  free(loop->watches);
+  loop->watches = NULL;
+  loop->watchlimit = 0;
+  loop->stopped = 1;
+  return 0;
+}
+
+void sock_openloop(lua_State *L) {
+  sock_Loop *loop = lua_newuserdatauv(L, sizeof *loop, 0);
+  memset(loop, 0, offsetof(sock_Loop, scratch));
+  loop->budget = SOCK_BUDGET;
+  loop->poller.fd = -1;
+  sock_listinit(&loop->ready);
+  sock_listinit(&loop->failed);
+  sock_listinit(&loop->idle);
+  sock_listinit(&loop->home.frames);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  loop->main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, loop_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
 }

@@ -66,6 +66,9 @@ extern const sock_PollerType sock_epoll, sock_poll;
 void sock_report(struct sock_Loop *loop, int fd, uint32_t generation,
                  unsigned what);
 
+/* The directions that somebody waits for now. */
+unsigned sock_wanted(const sock_Watch *w);
+
 /* The registered watch of a number, or NULL; the largest number and one. */
 sock_Watch *sock_watchof(const struct sock_Loop *loop, int fd);
 int sock_watchlimit(const struct sock_Loop *loop);

@@ -44,32 +44,19 @@ static void po_unwatch(sock_Poller *p, sock_Watch *w) {
   (void)w;
 }
 
-static short wanted(const sock_Watch *w) {
-  int observed = !sock_listempty(&w->observers);
-  int events = 0;
-  if (observed || !sock_listempty(&w->readers))
-    events |= POLLIN;
-  if (observed || !sock_listempty(&w->writers))
-    events |= POLLOUT;
-  return (short)events;
+static short events(const sock_Watch *w) {
+  unsigned wanted = w != NULL ? sock_wanted(w) : 0;
+  return (short)((wanted & SOCK_READ ? POLLIN : 0) |
+                 (wanted & SOCK_WRITE ? POLLOUT : 0));
 }
 
-/*
-** Readers and writers are asked for in both directions where a transport may
-** want the other one; a level that nobody wants must not wake the loop, so a
-** direction is asked for only while it is not known to be ready.
-*/
 static nfds_t fill(const State *state, const struct sock_Loop *loop) {
   nfds_t n = 0;
   int limit = sock_watchlimit(loop);
   for (int fd = 0; fd < limit; fd++) {
-    const sock_Watch *w = sock_watchof(loop, fd);
-    short events = w != NULL ? wanted(w) : 0;
-    if (events == 0)
-      continue;
-    state->list[n].fd = fd;
-    state->list[n].events = events;
-    state->list[n++].revents = 0;
+    struct pollfd p = {fd, events(sock_watchof(loop, fd)), 0};
+    if (p.events != 0)
+      state->list[n++] = p;
   }
   return n;
 }

@@ -1,0 +1,554 @@
+/*
+** task.c: what a task is: its start, its body, its end.
+**
+** The body is a C function that calls the user's by lua_pcallk: so errors
+** stay in the task, a message handler sees their traceback, and unwinding,
+** __close included, may wait.
+*/
+#include "base/platform.h"
+#include "base/error.h"
+#include "loop/await.h"
+#include "loop/group.h"
+#include "loop/task.h"
+
+#include <stdio.h>
+
+static const char taskskey = 't';     /* the table of all that are alive */
+static const char cancelledkey = 'c'; /* sock.cancelled */
+static const char onerrorkey = 'e';   /* the function of sock.onerror */
+
+/* -------------------------------------------------------- the registry */
+
+void sock_pushcancelled(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &cancelledkey);
+}
+
+int sock_iscancelled(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  sock_pushcancelled(L);
+  int equal = lua_rawequal(L, -1, index);
+  lua_pop(L, 1);
+  return equal;
+}
+
+void sock_pushtask(lua_State *L, const sock_Task *t) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &taskskey);
+  lua_rawgetp(L, -1, t);
+  lua_remove(L, -2);
+}
+
+/* From now on the registry holds it, and it is counted. [-0,+0,m] */
+static void anchor(lua_State *L, int index, sock_Task *t) {
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &taskskey);
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, -2, t);
+  lua_pop(L, 1);
+  t->loop->tasks++;
+}
+
+/* [-0,+0,-] */
+static void unanchor(lua_State *L, const sock_Task *t) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &taskskey);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, t);
+  lua_pop(L, 1);
+}
+
+/* ------------------------------------------------------------ the body */
+
+/* Keeps where it failed; what failed stays as it is. */
+static int onfailure(lua_State *L) {
+  const sock_Task *t = sock_loop(L)->current;
+  if (t == NULL || sock_iscancelled(L, 1))
+    return 1;
+  sock_pushtask(L, t);
+  if (lua_getiuservalue(L, -1, SOCK_TASKTRACE) == LUA_TTABLE) {
+    /* a traceback of this very error, from further inside */
+    lua_rawgeti(L, -1, 1);
+    if (lua_rawequal(L, -1, 1)) {
+      lua_settop(L, 1);
+      return 1;
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, 1);
+  luaL_traceback(L, L, NULL, 1);
+  lua_rawseti(L, -2, 2);
+  lua_setiuservalue(L, -2, SOCK_TASKTRACE);
+  lua_settop(L, 1);
+  return 1;
+}
+
+void sock_pushonfailure(lua_State *L) { lua_pushcfunction(L, onfailure); }
+
+/* The end of the user's function; index 1: the task, 2: the handler. */
+static int ended(lua_State *L, int status, lua_KContext ctx) {
+  sock_Task *t = (sock_Task *)ctx;
+  if (status == LUA_OK || status == LUA_YIELD) {
+    t->state = SOCK_DONE;
+    return lua_gettop(L) - 2;
+  }
+  t->state = sock_iscancelled(L, -1) ? SOCK_CANCELLED : SOCK_FAILED;
+  return 1;
+}
+
+/* index 1: the task; index 2: the function; then its arguments */
+static int body(lua_State *L) {
+  sock_Task *t = lua_touserdata(L, 1);
+  lua_toclose(L, 1); /* for a stranger's coroutine.close */
+  lua_pushcfunction(L, onfailure);
+  lua_insert(L, 2);
+  int n = lua_gettop(L) - 3;
+  return ended(L, lua_pcallk(L, n, LUA_MULTRET, 2, (lua_KContext)t, ended),
+               (lua_KContext)t);
+}
+
+/* ------------------------------------------------------- end and start */
+
+/* Takes a waiter out of whatever it waits in, without a wake. */
+static void forgetwait(sock_Loop *loop, sock_Task *t) {
+  sock_Waiter *w = &t->waiter;
+  t->inwait = 0;
+  t->home.waiter = NULL;
+  sock_leave(loop, w);
+  if (!sock_listempty(&w->ready)) {
+    sock_listremove(&w->ready);
+    loop->nready--;
+  }
+}
+
+/* [-0,+0,-] Its results, or its error, are the topmost of its stack. */
+static void finish(lua_State *L, sock_Loop *loop, sock_Task *t, int nresults) {
+  forgetwait(loop, t);
+  sock_dropframes(&t->home);
+  t->finished = 1;
+  t->nresults = nresults;
+  t->top = t->co;
+  loop->tasks--;
+  if (!sock_listempty(&t->joiners))
+    t->joined = 1;
+  if (t->group != NULL)
+    sock_leavegroup(L, t);
+  sock_wakeall(loop, &t->joiners, 0);
+  if (loop->tasks == 0)
+    sock_wakeall(loop, &loop->idle, 0);
+  if (t->state == SOCK_FAILED && !t->joined)
+    sock_listpushback(&loop->failed, &t->failure); /* still anchored */
+  else
+    unanchor(L, t);
+}
+
+/* A coroutine that a stranger ended, or runs just now. */
+static void afterfailure(lua_State *L, sock_Loop *loop, sock_Task *t) {
+  lua_Debug ar;
+  if (lua_status(t->co) == LUA_YIELD || lua_getstack(t->co, 0, &ar)) {
+    lua_pop(t->co, 1); /* why it could not be resumed: later, then */
+    sock_makeready(loop, &t->waiter);
+    return;
+  }
+  if (t->state <= SOCK_ALIVE)
+    t->state = SOCK_FAILED;
+  finish(L, loop, t, 1);
+}
+
+void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t) {
+  sock_Task *outer = loop->current;
+  if (t->finished)
+    return;
+  int nresults = 0, nargs = 0;
+  if (t->state == SOCK_STARTING) {
+    if (t->home.cancelled) {
+      t->state = SOCK_CANCELLED;
+      finish(L, loop, t, 0);
+      return;
+    }
+    nargs = t->nargs;
+    t->state = SOCK_ALIVE;
+  }
+  loop->current = t;
+  loop->budget = SOCK_BUDGET;
+  t->resumed = 1;
+  int status = lua_resume(t->co, L, nargs, &nresults);
+  t->resumed = 0;
+  loop->current = outer;
+  if (status == LUA_YIELD) {
+    if (!t->inwait) { /* coroutine.yield: sock.sleep(0) */
+      lua_pop(t->co, nresults);
+      sock_makeready(loop, &t->waiter);
+    }
+  } else if (status == LUA_OK) {
+    finish(L, loop, t, nresults);
+  } else {
+    afterfailure(L, loop, t);
+  }
+}
+
+static sock_Task *newtask(lua_State *L) {
+  sock_Task *t = sock_newobject(L, &sock_taskclass, sizeof *t, 3);
+  t->loop = sock_loop(L);
+  sock_initwaiter(&t->waiter, t);
+  sock_listinit(&t->home.frames);
+  sock_listinit(&t->joiners);
+  sock_listinit(&t->failure);
+  sock_listinit(&t->member);
+  t->co = t->top = lua_newthread(L);
+  lua_setiuservalue(L, -2, SOCK_TASKTHREAD);
+  return t;
+}
+
+sock_Task *sock_spawn(lua_State *L, int arg, sock_Group *group,
+                      int groupindex) {
+  int n = lua_gettop(L) - arg + 1;
+  luaL_checktype(L, arg, LUA_TFUNCTION);
+  luaL_checkstack(L, n + 4, NULL);
+  sock_Task *t = newtask(L);
+  sock_Loop *loop = t->loop;
+  int self = lua_gettop(L);
+  if (!lua_checkstack(t->co, n + LUA_MINSTACK))
+    luaL_error(L, "too many arguments for a task");
+  lua_pushcfunction(t->co, body);
+  lua_pushvalue(L, self);
+  for (int i = arg; i < self; i++)
+    lua_pushvalue(L, i);
+  lua_xmove(L, t->co, n + 1);
+  t->nargs = n + 1;
+  anchor(L, self, t);
+  if (group != NULL) {
+    lua_pushvalue(L, groupindex);
+    lua_setiuservalue(L, self, SOCK_TASKGROUP);
+    sock_joingroup(group, t);
+  }
+  if (loop->starts >= SOCK_MAXSPAWN || lua_gc(L, LUA_GCISRUNNING) == -1) {
+    sock_makeready(loop, &t->waiter);
+  } else {
+    loop->starts++;
+    sock_resume(L, loop, t);
+    loop->starts--;
+  }
+  return t;
+}
+
+void sock_cancel(sock_Task *t) {
+  sock_Waiter *w = t->home.waiter;
+  if (t->state > SOCK_ALIVE)
+    return;
+  t->home.cancelled = 1;
+  if (w != NULL && !w->shielded)
+    sock_wake(t->loop, w, ECANCELED);
+}
+
+/* ------------------------------------------------------------- failures */
+
+/* error, traceback, task: the first onerror. */
+static int tellstderr(lua_State *L) {
+  const char *text = luaL_tolstring(L, 1, NULL);
+  const char *trace = lua_tostring(L, 2);
+  (void)fprintf(stderr, "sock: a task failed: %s\n%s%s", text,
+                trace != NULL ? trace : "", trace != NULL ? "\n" : "");
+  return 0;
+}
+
+static void pushtrace(lua_State *L, int index) {
+  if (lua_getiuservalue(L, index, SOCK_TASKTRACE) == LUA_TTABLE)
+    lua_rawgeti(L, -1, 2);
+  else
+    lua_pushnil(L);
+  lua_remove(L, -2);
+}
+
+/* index 1: the task. Protected: a handler may fail, memory may run out. */
+static int tell(lua_State *L) {
+  const sock_Task *t = lua_touserdata(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &onerrorkey);
+  lua_pushvalue(t->co, -1);
+  lua_xmove(t->co, L, 1);
+  pushtrace(L, 1);
+  lua_pushvalue(L, 1);
+  lua_call(L, 3, 0);
+  return 0;
+}
+
+void sock_reportfailed(lua_State *L, sock_Loop *loop) {
+  while (!sock_listempty(&loop->failed)) {
+    sock_Task *t = sock_container(loop->failed.next, sock_Task, failure);
+    sock_listremove(&t->failure);
+    t->joined = 1;
+    lua_pushcfunction(L, tell);
+    sock_pushtask(L, t);
+    unanchor(L, t);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+      const char *text = lua_tostring(L, -1);
+      (void)fprintf(stderr, "sock: onerror failed: %s\n",
+                    text != NULL ? text : "(an error that is no text)");
+      lua_pop(L, 1);
+    }
+  }
+}
+
+static int l_onerror(lua_State *L) {
+  int given = !lua_isnone(L, 1);
+  if (given && !lua_isnil(L, 1))
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &onerrorkey);
+  if (given) {
+    if (lua_isnil(L, 1))
+      lua_pushcfunction(L, tellstderr);
+    else
+      lua_pushvalue(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &onerrorkey);
+  }
+  return 1;
+}
+
+/* -------------------------------------------------------------- methods */
+
+static sock_Task *checktask(lua_State *L, int arg) {
+  return sock_checkobject(L, arg, &sock_taskclass);
+}
+
+/* Copies an ended task's results to L. */
+static int giveresults(lua_State *L, const sock_Task *t) {
+  int n = t->nresults, from = lua_gettop(t->co) - n;
+  if (!lua_checkstack(t->co, n))
+    return luaL_error(L, "too many results to join");
+  luaL_checkstack(L, n, "too many results to join");
+  for (int i = 1; i <= n; i++)
+    lua_pushvalue(t->co, from + i);
+  lua_xmove(t->co, L, n);
+  return n;
+}
+
+static int join_try(lua_State *L, int why) {
+  sock_Task *t = lua_touserdata(L, 1);
+  if (t->state <= SOCK_ALIVE)
+    return why != 0 ? sock_fail(L, why, "join") : SOCK_WANTWAKE;
+  t->joined = 1;
+  if (!sock_listempty(&t->failure)) {
+    sock_listremove(&t->failure);
+    unanchor(L, t);
+  }
+  switch (t->state) {
+  case SOCK_DONE:
+    return giveresults(L, t);
+  case SOCK_CANCELLED:
+    lua_pushnil(L);
+    lua_pushliteral(L, "cancelled");
+    lua_pushliteral(L, "ECANCELED");
+    return 3;
+  default:
+    (void)giveresults(L, t);
+    return lua_error(L);
+  }
+}
+
+static int t_join(lua_State *L) {
+  sock_Task *t = checktask(L, 1);
+  double seconds = sock_optseconds(L, 2);
+  if (t == t->loop->current)
+    return luaL_error(L, "a task cannot join itself");
+  lua_settop(L, 1);
+  return sock_awaitqueue(L, &t->joiners, seconds, SOCK_INSIDE, join_try);
+}
+
+static int t_cancel(lua_State *L) {
+  sock_cancel(checktask(L, 1));
+  lua_settop(L, 1);
+  return 1;
+}
+
+static const char *statusof(const sock_Task *t) {
+  static const char *const names[] = {"ready", "", "done", "failed",
+                                      "cancelled"};
+  if (t->state != SOCK_ALIVE)
+    return names[t->state];
+  if (!sock_listempty(&t->waiter.ready))
+    return "ready";
+  return t->home.waiter != NULL ? "waiting" : "running";
+}
+
+static int t_status(lua_State *L) {
+  lua_pushstring(L, statusof(checktask(L, 1)));
+  return 1;
+}
+
+static int t_traceback(lua_State *L) {
+  const sock_Task *t = checktask(L, 1);
+  if (t->state <= SOCK_ALIVE)
+    luaL_traceback(L, t->top, NULL, 0);
+  else
+    pushtrace(L, 1);
+  return 1;
+}
+
+/* Where the innermost Lua function of a task stands, pushed. */
+static void pushplace(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "Sl", &ar);
+    if (ar.currentline > 0) {
+      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+      return;
+    }
+  }
+  lua_pushliteral(L, "?");
+}
+
+static int t_tostring(lua_State *L) {
+  const sock_Task *t = checktask(L, 1);
+  if (t->state > SOCK_ALIVE) {
+    lua_pushfstring(L, "task: %p (%s)", (const void *)t, statusof(t));
+    return 1;
+  }
+  pushplace(L, t->top);
+  lua_pushfstring(L, "task: %p (%s at %s)", (const void *)t, statusof(t),
+                  lua_tostring(L, -1));
+  return 1;
+}
+
+/* At the body's end. If it was not the loop that ran it to there, a stranger
+** has resumed or closed the coroutine: the loop is to find it dead. */
+static int t_close(lua_State *L) {
+  sock_Task *t = checktask(L, 1);
+  if (t->loop->current == t || t->finished)
+    return 0;
+  forgetwait(t->loop, t);
+  sock_makeready(t->loop, &t->waiter);
+  return 0;
+}
+
+/* How many of the tasks a deadlock names. */
+#define LISTED 20
+
+void sock_pushdeadlock(lua_State *L) {
+  int listed = 0;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_pushliteral(L, "deadlock: nothing is left that could end this wait");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &taskskey);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    const sock_Task *t = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    if (t->state > SOCK_ALIVE || ++listed > LISTED)
+      continue;
+    lua_pushvalue(L, -3); /* the text so far, then what is added */
+    pushplace(L, t->top);
+    lua_pushfstring(L, "\n\ta task waits at %s", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    lua_concat(L, 2);
+    lua_replace(L, -4);
+  }
+  lua_pop(L, 1);
+  if (listed > LISTED) {
+    lua_pushfstring(L, "\n\tand %d more", listed - LISTED);
+    lua_concat(L, 2);
+  }
+}
+
+/* ------------------------------------------------------------ functions */
+
+static int l_spawn(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  sock_Group *group = sock_pushrun(L);
+  lua_insert(L, 1);
+  sock_spawn(L, 2, group, 1);
+  return 1;
+}
+
+static int l_task(lua_State *L) {
+  const sock_Task *t = sock_loop(L)->current;
+  if (t != NULL)
+    sock_pushtask(L, t);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+static int l_tasks(lua_State *L) {
+  lua_Integer n = 0;
+  lua_newtable(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &taskskey);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    const sock_Task *t = lua_touserdata(L, -1);
+    if (t->state <= SOCK_ALIVE)
+      lua_rawseti(L, 1, ++n);
+    else
+      lua_pop(L, 1);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int sleep_try(lua_State *L, int why) {
+  if (why == 0)
+    return SOCK_WANTWAKE;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int turn_try(lua_State *L, int why) {
+  (void)why;
+  if (lua_toboolean(L, 1)) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushboolean(L, 1);
+  lua_replace(L, 1);
+  return SOCK_WANTTURN;
+}
+
+static int l_sleep(lua_State *L) {
+  luaL_checknumber(L, 1);
+  double seconds = sock_optseconds(L, 1);
+  lua_settop(L, 0);
+  if (seconds > 0)
+    return sock_awaitqueue(L, NULL, seconds, SOCK_INSIDE, sleep_try);
+  lua_pushboolean(L, 0);
+  return sock_awaitqueue(L, NULL, HUGE_VAL, SOCK_INSIDE, turn_try);
+}
+
+static int l_now(lua_State *L) {
+  lua_pushnumber(L, sock_now());
+  return 1;
+}
+
+static int cancelled_tostring(lua_State *L) {
+  lua_pushliteral(L, "cancelled");
+  return 1;
+}
+
+static const luaL_Reg meta[] = {
+    {"__tostring", t_tostring}, {"__close", t_close}, {NULL, NULL}};
+
+static const luaL_Reg methods[] = {{"join", t_join},
+                                   {"cancel", t_cancel},
+                                   {"status", t_status},
+                                   {"traceback", t_traceback},
+                                   {NULL, NULL}};
+
+const sock_Class sock_taskclass = {"task", meta, methods};
+
+const luaL_Reg sock_taskfunctions[] = {
+    {"spawn", l_spawn}, {"task", l_task}, {"tasks", l_tasks},
+    {"sleep", l_sleep}, {"now", l_now},   {"onerror", l_onerror},
+    {NULL, NULL}};
+
+void sock_opentask(lua_State *L) {
+  sock_newclass(L, &sock_taskclass);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &taskskey);
+  lua_pushcfunction(L, tellstderr);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &onerrorkey);
+  lua_newtable(L);
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, cancelled_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushliteral(L, "cancelled");
+  lua_setfield(L, -2, "__name");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &cancelledkey);
+}
