@@ -568,7 +568,11 @@ describe("a look-up without a free descriptor", function()
     assert.same(all("done"), exhausted [[
       collectgarbage("stop")
       function fill()
-        repeat until not sock.socket()
+        local held = {}
+        repeat
+          local one = sock.socket()
+          held[#held + 1] = one
+        until not one
       end
     ]])
   end)

@@ -21,7 +21,7 @@
 
 /* ----------------------------------------------------- what can be a name */
 
-static int isdigit10(char c) {
+static int isdecimal(char c) {
   return c >= '0' && c <= '9';
 }
 
@@ -30,7 +30,7 @@ static int isletter(char c) {
 }
 
 static int ishexdigit(char c) {
-  return isdigit10(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+  return isdecimal(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 static size_t span(const char *text, size_t len, int (*is)(char)) {
@@ -41,14 +41,14 @@ static size_t span(const char *text, size_t len, int (*is)(char)) {
 }
 
 static int inlabel(char c) {
-  return isletter(c) || isdigit10(c) || c == '-' || c == '_';
+  return isletter(c) || isdecimal(c) || c == '-' || c == '_';
 }
 
 /* inet_aton reads 127.1 and 0x7f.1 as addresses; each ends in a number. */
 static int isnumber(const char *label, size_t len) {
   if (len >= 2 && label[0] == '0' && (label[1] == 'x' || label[1] == 'X'))
     return span(label + 2, len - 2, ishexdigit) == len - 2;
-  return span(label, len, isdigit10) == len;
+  return span(label, len, isdecimal) == len;
 }
 
 int sock_ishostname(const char *text, size_t len) {
@@ -219,15 +219,17 @@ static int l_gethostname(lua_State *L) {
 
 /* ------------------------------------------------- an interface's number */
 
-/* glibc says ENOENT where it got no socket to ask with. */
-static int reason(int err) {
-  if (err != ENOENT)
-    return err;
-  int fd = platform_socket(AF_INET, SOCK_DGRAM, 0);
+int sock_nodescriptor(void) {
+  int fd = platform_socket(AF_UNIX, SOCK_STREAM, 0);
   if (fd < 0)
-    return errno;
+    return errno == EMFILE || errno == ENFILE ? errno : 0;
   (void)close(fd);
-  return err;
+  return 0;
+}
+
+static int reason(int err) {
+  int none = sock_nodescriptor();
+  return none != 0 ? none : err;
 }
 
 static int l_if_nametoindex(lua_State *L) {
@@ -238,11 +240,12 @@ static int l_if_nametoindex(lua_State *L) {
     return sock_failtext(L, "if_nametoindex", name, len, "an interface name");
   do {
     unsigned index = if_nametoindex(name);
-    err = reason(errno);
+    err = errno;
     if (index != 0) {
       lua_pushinteger(L, index);
       return 1;
     }
+    err = reason(err);
   } while (sock_reclaim(L, err, &tried));
   return sock_fail(L, err, "if_nametoindex %s", pushshown(L, name));
 }
@@ -254,11 +257,12 @@ static int l_if_indextoname(lua_State *L) {
   luaL_argcheck(L, index >= 0 && index <= INT_MAX, 1, "index out of range");
   do {
     const char *found = if_indextoname((unsigned)index, name);
-    err = reason(errno);
+    err = errno;
     if (found != NULL) {
       lua_pushstring(L, found);
       return 1;
     }
+    err = reason(err);
   } while (sock_reclaim(L, err, &tried));
   return sock_fail(L, err, "if_indextoname %d", (int)index);
 }

@@ -83,6 +83,13 @@ static void keep(sock_Lookup *job, const struct addrinfo *list) {
     job->eai = EAI_NONAME;
 }
 
+static int outcome(sock_Lookup *job, int eai, int err) {
+  int none = eai != 0 ? sock_nodescriptor() : 0;
+  job->eai = none != 0 ? EAI_SYSTEM : eai;
+  job->err = none != 0 ? none : err;
+  return job->eai;
+}
+
 static void asksystem(sock_Lookup *job) {
   int named = job->host[0] != '\0' && job->given.len == 0;
   const char *host = named ? job->host : NULL;
@@ -96,16 +103,11 @@ static void asksystem(sock_Lookup *job) {
     service = "0";
     hints.ai_socktype = SOCK_STREAM; /* raw sockets have no services */
   }
-  errno = 0;
-  job->eai = getaddrinfo(host, service, &hints, &list);
-  job->err = errno;
-  /* glibc says "not known" where it had no descriptor left to ask with */
-  if (job->eai != 0 && (job->err == EMFILE || job->err == ENFILE))
-    job->eai = EAI_SYSTEM;
-  if (job->eai != 0)
-    return;
-  keep(job, list);
-  freeaddrinfo(list);
+  int eai = getaddrinfo(host, service, &hints, &list);
+  if (outcome(job, eai, errno) == 0) {
+    keep(job, list);
+    freeaddrinfo(list);
+  }
 }
 
 /* The host is an address already: at most its service is looked up. */
@@ -119,10 +121,10 @@ static void takegiven(sock_Lookup *job) {
 }
 
 static void askbackwards(sock_Lookup *job) {
-  job->eai =
+  int eai =
       getnameinfo(&job->given.u.sa, job->given.len, job->host, sizeof job->host,
                   job->service, sizeof job->service, job->flags);
-  job->err = errno;
+  outcome(job, eai, errno);
 }
 
 void sock_runlookup(sock_Lookup *job) {
@@ -150,19 +152,25 @@ static void dropjob(void *memory) {
 static sock_Held *newjob(lua_State *L, int family, int type, int flags) {
   sock_Held *held = sock_newheld(L, dropjob);
   sock_Lookup *job = held->memory = calloc(1, sizeof *job);
-  if (job == NULL)
+  if (job == NULL) {
     luaL_error(L, "not enough memory");
-  else
-    job->family = family, job->type = type, job->flags = flags;
+    return NULL;
+  }
+  job->family = family;
+  job->type = type;
+  job->flags = flags;
   return held;
 }
 
 /* For want of descriptors or memory, once more after a collection. */
 static int run(lua_State *L, sock_Lookup *job) {
-  int tried = 0;
+  int want, tried = 0;
   do {
     sock_runlookup(job);
-  } while (job->eai == EAI_SYSTEM && sock_reclaim(L, job->err, &tried));
+    want = job->eai == EAI_SYSTEM ? job->err : 0;
+    if (job->eai == EAI_MEMORY)
+      want = ENOMEM;
+  } while (sock_reclaim(L, want, &tried));
   return job->eai;
 }
 

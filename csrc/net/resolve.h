@@ -54,6 +54,10 @@ int sock_ishostname(const char *text, size_t len);
 int sock_failtext(lua_State *L, const char *call, const char *text, size_t len,
                   const char *what);
 
+/* EMFILE or ENFILE if there is no descriptor left, else 0: where glibc has
+** none to ask with, it says that the name is unknown. */
+int sock_nodescriptor(void);
+
 /*
 ** Memory that others allocate (malloc, getifaddrs) and Lua owns: create it
 ** empty, then acquire.

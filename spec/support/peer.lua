@@ -76,6 +76,19 @@ function peer.awaitstate(pid, state)
   error("process " .. pid .. " is " .. seen .. ", not " .. state, 2)
 end
 
+--- The urgent byte of a stream, as soon as it is there: until then the
+-- kernel says EINVAL and offers nothing to wait for.
+function peer.urgent(s)
+  for _ = 1, 5000 do
+    local byte, message, code = s:recv(1, "oob")
+    if code ~= "EINVAL" then
+      return byte, message, code
+    end
+    sock.select({}, {}, 0.002)
+  end
+  error("no urgent byte came", 2)
+end
+
 --- Seconds since the machine started, in steps of a hundredth.
 function peer.uptime()
   local file <close> = assert(io.open("/proc/uptime"))
@@ -206,7 +219,7 @@ function peer.prompt()
     interpreter(), "-i")
   local port = math.tointeger(self:expect("listening on (%d+)"))
   self.typist = assert(sock.socket())
-  self.typist:settimeout(30)
+  self.typist:settimeout(10)
   assert(self.typist:connect("127.0.0.1", port))
   self.child = math.tointeger(self:expect("child (%d+)"))
   self.seen = ""
