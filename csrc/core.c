@@ -1,6 +1,12 @@
 /* core.c: puts the classes together, nothing else. */
 #include "base/platform.h"
-#include "loop/loop.h"
+#include "loop/channel.h"
+#include "loop/coroutine.h"
+#include "loop/frame.h"
+#include "loop/group.h"
+#include "loop/set.h"
+#include "loop/signals.h"
+#include "loop/task.h"
 #include "net/socket.h"
 
 SOCK_API int luaopen_sock_core(lua_State *L);
@@ -8,9 +14,23 @@ SOCK_API int luaopen_sock_core(lua_State *L);
 int luaopen_sock_core(lua_State *L) {
   luaL_checkversion(L);
   sock_openloop(L);
+  sock_opentask(L);
+  sock_openframe(L);
+  sock_opengroup(L);
+  sock_openset(L);
+  sock_openchannel(L);
+  sock_opensignals(L);
   sock_openaddress(L);
   sock_opensocket(L);
   lua_newtable(L);
+  sock_pushcancelled(L);
+  lua_setfield(L, -2, "cancelled");
+  luaL_setfuncs(L, sock_taskfunctions, 0);
+  luaL_setfuncs(L, sock_framefunctions, 0);
+  luaL_setfuncs(L, sock_groupfunctions, 0);
+  luaL_setfuncs(L, sock_channelfunctions, 0);
+  luaL_setfuncs(L, sock_signalfunctions, 0);
+  luaL_setfuncs(L, sock_coroutinefunctions, 0);
   luaL_setfuncs(L, sock_addressfunctions, 0);
   luaL_setfuncs(L, sock_socketfunctions, 0);
   luaL_setfuncs(L, sock_adoptfunctions, 0);

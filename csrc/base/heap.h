@@ -19,8 +19,7 @@ typedef struct sock_Heap {
 } sock_Heap;
 
 /* Of two heaps one: the later top becomes the sooner's first child. */
-static inline sock_HeapNode *sock_heapmeld(sock_HeapNode *a,
-                                           sock_HeapNode *b) {
+static inline sock_HeapNode *sock_heapmeld(sock_HeapNode *a, sock_HeapNode *b) {
   if (a == NULL || b == NULL)
     return a == NULL ? b : a;
   if (b->key < a->key) {

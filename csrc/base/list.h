@@ -12,12 +12,16 @@ typedef struct sock_Link {
 } sock_Link;
 
 /* The structure whose member `member` is at `link`. */
-#define sock_container(link, type, member)                                     \
+#define sock_container(link, type, member) \
   ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
-static inline void sock_listinit(sock_Link *l) { l->next = l->prev = l; }
+static inline void sock_listinit(sock_Link *l) {
+  l->next = l->prev = l;
+}
 
-static inline int sock_listempty(const sock_Link *l) { return l->next == l; }
+static inline int sock_listempty(const sock_Link *l) {
+  return l->next == l;
+}
 
 static inline void sock_listinsert(sock_Link *after, sock_Link *l) {
   l->next = after->next;

@@ -12,6 +12,7 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -146,6 +147,37 @@ static inline int platform_protocol(int fd, int asked) {
   (void)fd;
   return asked;
 #endif
+}
+
+/* A pipe, non-blocking and close-on-exec from birth. */
+static inline int platform_pipe(int fds[2]) {
+#if defined(__linux__)
+  return pipe2(fds, O_CLOEXEC | O_NONBLOCK);
+#else
+  if (pipe(fds) < 0)
+    return -1;
+  for (int i = 0; i < 2; i++)
+    if (fcntl(fds[i], F_SETFD, FD_CLOEXEC) < 0 ||
+        platform_setnonblock(fds[i], 1) < 0) {
+      int saved = errno;
+      (void)close(fds[0]);
+      (void)close(fds[1]);
+      errno = saved;
+      return -1;
+    }
+  return 0;
+#endif
+}
+
+/* Keeps the library that `function` is in loaded until the process ends:
+** a thread or a signal handler may still be in it. */
+#define platform_pin(function) \
+  platform_pinaddress((void *)(uintptr_t)(function))
+
+static inline void platform_pinaddress(void *address) {
+  Dl_info info;
+  if (dladdr(address, &info) != 0 && info.dli_fname != NULL)
+    (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 /* poll(2) with the time in seconds; `mask` as for ppoll, or NULL. */

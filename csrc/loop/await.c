@@ -42,8 +42,7 @@ static void settimer(lua_State *L, sock_Loop *loop, sock_Home *home,
 
 /* Hangs it where it belongs; `again`: it had its turn and keeps it. */
 static void hang(sock_Waiter *w, int again) {
-  if (w->queue == NULL || w->want == SOCK_WANTTURN ||
-      !sock_listempty(&w->link))
+  if (w->queue == NULL || w->want == SOCK_WANTTURN || !sock_listempty(&w->link))
     return;
   if (again)
     sock_listpushfront(w->queue, &w->link);
@@ -104,8 +103,11 @@ static int proceed(lua_State *L, sock_Loop *loop, const sock_Home *home,
   if (!first && !cancelled && w->why == 0 && w->watch != NULL)
     return SOCK_WANTPLACE;
   sock_leave(loop, w);
-  if (cancelled)
+  if (cancelled) {
+    if (w->why == 0 && w->queue != NULL && w->watch == NULL)
+      sock_wakenext(loop, w->queue); /* the wake was meant for somebody */
     return raisecancelled(L);
+  }
   return w->try(L, w->why);
 }
 
@@ -125,7 +127,8 @@ static int resumed(lua_State *L, int status, lua_KContext serial) {
     return got;
   begin(L, loop, &t->home, &t->waiter, got, 1);
   t->inwait = 1;
-  return lua_yieldk(L, 0, (lua_KContext)++t->serial, resumed);
+  sock_pushmark(L);
+  return lua_yieldk(L, 1, (lua_KContext)++t->serial, resumed);
 }
 
 static int suspend(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
@@ -142,7 +145,8 @@ static int suspend(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
   w->outside = plan->outside;
   begin(L, loop, &t->home, w, want, 0);
   t->inwait = 1;
-  return lua_yieldk(L, 0, (lua_KContext)++t->serial, resumed);
+  sock_pushmark(L);
+  return lua_yieldk(L, 1, (lua_KContext)++t->serial, resumed);
 }
 
 /* --------------------------------------------------------- outside tasks */

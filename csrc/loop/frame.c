@@ -83,7 +83,9 @@ static int guard_done(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* guard(frame, f, …): true and f's results, or false and its error */
-static int l_guard(lua_State *L) { return call(L, guard_done); }
+static int l_guard(lua_State *L) {
+  return call(L, guard_done);
+}
 
 /* ------------------------------------------------------------- timeout */
 
@@ -141,14 +143,26 @@ static sock_Frame *newframe(lua_State *L, double deadline) {
   return f;
 }
 
+/* iscancelled(): whether waits here are to be cancelled, by whoever */
+static int l_iscancelled(lua_State *L) {
+  sock_Loop *loop = sock_loop(L);
+  sock_Home *home = loop->current != NULL ? &loop->current->home : &loop->home;
+  lua_pushboolean(L, home->cancelled ||
+                         sock_framelimit(L, home) <= platform_now());
+  return 1;
+}
+
 static int l_frame(lua_State *L) {
   newframe(L, HUGE_VAL);
   return 1;
 }
 
-void sock_openframe(lua_State *L) { sock_newclass(L, &class); }
+void sock_openframe(lua_State *L) {
+  sock_newclass(L, &class);
+}
 
 const luaL_Reg sock_framefunctions[] = {{"timeout", l_timeout},
                                         {"frame", l_frame},
+                                        {"iscancelled", l_iscancelled},
                                         {"guard", l_guard},
                                         {NULL, NULL}};

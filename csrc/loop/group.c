@@ -120,7 +120,10 @@ static int l_group(lua_State *L) {
 
 static int runall_try(lua_State *L, int why) {
   (void)why;
-  return sock_loop(L)->tasks == 0 ? 0 : SOCK_WANTWAKE;
+  if (sock_loop(L)->tasks > 0)
+    return SOCK_WANTWAKE;
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* runall([shielded]): until no task is left */
@@ -158,8 +161,12 @@ static int l_deadline(lua_State *L) {
 static int l_pollfd(lua_State *L) {
   sock_Loop *loop = sock_loop(L);
   int err = sock_openpoller(loop);
-  if (err == 0 && loop->poller.fd < 0)
-    err = EOPNOTSUPP;
+  if (err == 0 && loop->poller.fd < 0) {
+    (void)sock_fail(L, EOPNOTSUPP, "pollfd");
+    lua_pop(L, 1);
+    lua_pushliteral(L, "ENOTSUP");
+    return 3;
+  }
   if (err != 0)
     return sock_fail(L, err, "pollfd");
   lua_pushinteger(L, loop->poller.fd);
@@ -176,7 +183,9 @@ static const luaL_Reg methods[] = {{"spawn", g_spawn},
 
 static const sock_Class class = {"task group", meta, methods};
 
-void sock_opengroup(lua_State *L) { sock_newclass(L, &class); }
+void sock_opengroup(lua_State *L) {
+  sock_newclass(L, &class);
+}
 
 const luaL_Reg sock_groupfunctions[] = {
     {"group", l_group},   {"runall", l_runall},     {"step", l_step},

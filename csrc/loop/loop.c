@@ -2,7 +2,9 @@
 ** loop.c: events become a ready queue; the ready queue becomes running tasks.
 */
 #include "base/platform.h"
+#include "loop/job.h"
 #include "loop/set.h"
+#include "loop/signals.h"
 #include "loop/task.h"
 
 #include <stdio.h>
@@ -10,7 +12,9 @@
 
 static const char key = 'l';
 
-double sock_now(void) { return platform_now(); }
+double sock_now(void) {
+  return platform_now();
+}
 
 sock_Loop *sock_loop(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key);
@@ -31,7 +35,8 @@ void sock_initwaiter(sock_Waiter *w, struct sock_Task *task) {
 /* The scheduler of the specs puts it anywhere instead. */
 static sock_Link *anywhere(sock_Loop *loop) {
   loop->shuffle = loop->shuffle * 6364136223846793005UL + 1442695040888963407UL;
-  unsigned long steps = (loop->shuffle >> 33) % ((unsigned long)loop->nready + 1);
+  unsigned long steps =
+      (loop->shuffle >> 33) % ((unsigned long)loop->nready + 1);
   sock_Link *l = &loop->ready;
   while (steps-- > 0)
     l = l->next;
@@ -75,6 +80,16 @@ void sock_wakefirst(sock_Loop *loop, sock_Link *queue) {
     sock_wake(loop, sock_container(queue->next, sock_Waiter, link), 0);
 }
 
+void sock_wakenext(sock_Loop *loop, sock_Link *queue) {
+  for (sock_Link *l = queue->next; l != queue; l = l->next) {
+    sock_Waiter *w = sock_container(l, sock_Waiter, link);
+    if (w->waiting) {
+      sock_wake(loop, w, 0);
+      return;
+    }
+  }
+}
+
 void sock_wakeall(sock_Loop *loop, sock_Link *queue, int why) {
   while (!sock_listempty(queue)) {
     sock_Waiter *w = sock_container(queue->next, sock_Waiter, link);
@@ -84,7 +99,7 @@ void sock_wakeall(sock_Loop *loop, sock_Link *queue, int why) {
 }
 
 void sock_leave(sock_Loop *loop, sock_Waiter *w) {
-  int first = w->queue != NULL && w->queue->next == &w->link;
+  int first = w->watch != NULL && w->queue->next == &w->link;
   stopwaiting(loop, w);
   sock_listremove(&w->link);
   if (first)
@@ -109,7 +124,9 @@ sock_Watch *sock_watchof(const sock_Loop *loop, int fd) {
   return fd < loop->watchlimit ? loop->watches[fd] : NULL;
 }
 
-int sock_watchlimit(const sock_Loop *loop) { return loop->watchlimit; }
+int sock_watchlimit(const sock_Loop *loop) {
+  return loop->watchlimit;
+}
 
 /* The first that this system has, or the one that the environment names. */
 int sock_openpoller(sock_Loop *loop) {
@@ -190,6 +207,10 @@ void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
   sock_Watch *w = sock_watchof(loop, fd);
   if (w == NULL || w->generation != generation)
     return;
+  if (w->notify != NULL) {
+    w->notify(w);
+    return;
+  }
   if (what & SOCK_READ)
     w->readable = 1;
   if (what & SOCK_WRITE)
@@ -215,6 +236,8 @@ unsigned sock_wanted(const sock_Watch *w) {
     wanted |= first->want == SOCK_WANTREAD ? SOCK_READ : 0;
     wanted |= first->want == SOCK_WANTWRITE ? SOCK_WRITE : 0;
   }
+  if (w->notify != NULL)
+    wanted |= SOCK_READ;
   wanted |= sock_observed(w);
   return wanted;
 }
@@ -283,6 +306,9 @@ static int loop_gc(lua_State *L) {
   if (loop->tasks > 0 && !loop->stopped)
     (void)fprintf(stderr, "sock: %d %s still waiting at the end\n", loop->tasks,
                   loop->tasks == 1 ? "task was" : "tasks were");
+  sock_reportfailed(L, loop);
+  sock_endjobs(loop);
+  sock_endsignals(loop);
   if (loop->poller.type != NULL)
     loop->poller.type->close(&loop->poller);
   loop->poller.type = NULL;

@@ -18,9 +18,9 @@
 #include "loop/poller.h"
 
 #define SOCK_SCRATCH ((size_t)65536)
-#define SOCK_BUDGET 128     /* calls in a row that did not wait */
-#define SOCK_MAXDRIVERS 40  /* nested waits outside tasks */
-#define SOCK_MAXSPAWN 16    /* nested starts of tasks */
+#define SOCK_BUDGET 128    /* calls in a row that did not wait */
+#define SOCK_MAXDRIVERS 40 /* nested waits outside tasks */
+#define SOCK_MAXSPAWN 16   /* nested starts of tasks */
 
 struct sock_Task;
 typedef struct sock_Loop sock_Loop;
@@ -48,19 +48,19 @@ enum {
 ** allocates nothing.
 */
 typedef struct sock_Waiter {
-  sock_Link link;      /* in the queue of what it waits for */
-  sock_Link ready;     /* in the loop's ready queue, a task's only */
-  sock_HeapNode timer; /* its limit, among the loop's timers */
+  sock_Link link;         /* in the queue of what it waits for */
+  sock_Link ready;        /* in the loop's ready queue, a task's only */
+  sock_HeapNode timer;    /* its limit, among the loop's timers */
   struct sock_Task *task; /* NULL: a driver's */
   sock_Try try;
-  sock_Watch *watch;   /* NULL where no descriptor is waited for */
-  sock_Link *queue;    /* NULL where there are no turns */
+  sock_Watch *watch;    /* NULL where no descriptor is waited for */
+  sock_Link *queue;     /* NULL where there are no turns */
   struct sock_Set *set; /* of wait and select, else NULL */
-  double deadline;     /* the call's own limit; HUGE_VAL for none */
-  double pause;        /* of SOCK_WANTPAUSE: the next one */
-  int want;            /* what the try asked for */
-  int why;             /* what ended the wait: 0, ETIMEDOUT, EBADF … */
-  int limit;           /* what the timer's end means: one of those */
+  double deadline;      /* the call's own limit; HUGE_VAL for none */
+  double pause;         /* of SOCK_WANTPAUSE: the next one */
+  int want;             /* what the try asked for */
+  int why;              /* what ended the wait: 0, ETIMEDOUT, EBADF … */
+  int limit;            /* what the timer's end means: one of those */
   unsigned char waiting;
   unsigned char shielded; /* a cancel must not end it */
   unsigned char outside;  /* something outside the program can end it … */
@@ -78,7 +78,7 @@ typedef struct sock_Home {
 } sock_Home;
 
 struct sock_Loop {
-  lua_State *main; /* where the interpreter hangs its ^C hook */
+  lua_State *main;             /* where the interpreter hangs its ^C hook */
   struct sock_Socket *sockets; /* all that are open; net/socket.c's */
   /* Whose bytes the scratch holds, and how many: from a stream's receive
   ** until the Lua string exists, so that running out of memory in between
@@ -86,10 +86,16 @@ struct sock_Loop {
   struct sock_Socket *owner;
   size_t held;
 
-  sock_Poller poller; /* opened by the first wait that needs it */
+  sock_Poller poller;   /* opened by the first wait that needs it */
   sock_Watch **watches; /* by descriptor; registered ones */
   int watchlimit;
   uint32_t generation;
+
+  struct sock_Pool *pool; /* worker threads, once there is a job */
+  sock_Watch poolwatch;
+  sock_Link signals; /* objects of sock.signal */
+  sock_Watch signalwatch;
+  int signalpipe; /* where the handler writes; 0: not open yet */
 
   sock_Link ready; /* waiters of tasks that can go on */
   int nready;
@@ -100,11 +106,11 @@ struct sock_Loop {
   int depth;                 /* drivers inside each other */
   int starts;                /* spawns inside each other */
   int budget;
-  int tasks;  /* alive */
-  sock_Link idle; /* who waits for their end */
-  int hopes;  /* waits that something outside can end */
-  sock_Link failed; /* tasks whose failure nobody has been told */
-  int stopped;      /* lua_close has come by */
+  int tasks;             /* alive */
+  sock_Link idle;        /* who waits for their end */
+  int hopes;             /* waits that something outside can end */
+  sock_Link failed;      /* tasks whose failure nobody has been told */
+  int stopped;           /* lua_close has come by */
   unsigned long shuffle; /* a seed: the ready queue in random order */
 
   char scratch[SOCK_SCRATCH]; /* every stream's receive buffer */
@@ -127,8 +133,9 @@ void sock_wake(sock_Loop *loop, sock_Waiter *w, int why);
 /* Takes a waiter out of everything; the next in its queue has its turn. */
 void sock_leave(sock_Loop *loop, sock_Waiter *w);
 
-/* Wakes the first in a queue. */
+/* Wakes the first in a queue; the first that has not been woken; all. */
 void sock_wakefirst(sock_Loop *loop, sock_Link *queue);
+void sock_wakenext(sock_Loop *loop, sock_Link *queue);
 void sock_wakeall(sock_Loop *loop, sock_Link *queue, int why);
 
 /* Puts a task at the end of the ready queue. */

@@ -31,14 +31,15 @@ typedef struct sock_Watch {
   uint32_t generation; /* of its registration: a number is used again */
   unsigned char registered;
   unsigned char readable, writable; /* as far as is known */
-  unsigned char always;  /* cannot be polled: always ready */
-  unsigned char hungup;  /* SOCK_HANGUP was reported */
-  unsigned char urgent;  /* SOCK_URGENT was reported */
-  unsigned char forget;  /* others hold its description: end it by hand */
-  int users;             /* of a foreign descriptor's */
-  sock_Link readers;     /* waiters, in turn */
+  unsigned char always;             /* cannot be polled: always ready */
+  unsigned char hungup;             /* SOCK_HANGUP was reported */
+  unsigned char urgent;             /* SOCK_URGENT was reported */
+  unsigned char forget; /* others hold its description: end it by hand */
+  int users;            /* of a foreign descriptor's */
+  void (*notify)(struct sock_Watch *w); /* the loop's own: instead of waiters */
+  sock_Link readers;                    /* waiters, in turn */
   sock_Link writers;
-  sock_Link observers;   /* of wait and select: they take no turns */
+  sock_Link observers; /* of wait and select: they take no turns */
 } sock_Watch;
 
 typedef struct sock_Poller {

@@ -14,7 +14,9 @@ static const luaL_Reg meta[] = {{"__gc", set_gc}, {NULL, NULL}};
 
 static const sock_Class class = {"descriptor set", meta, NULL};
 
-void sock_openset(lua_State *L) { sock_newclass(L, &class); }
+void sock_openset(lua_State *L) {
+  sock_newclass(L, &class);
+}
 
 sock_Set *sock_newset(lua_State *L, size_t n) {
   size_t entries = sizeof(sock_Set) + n * sizeof(sock_Entry);

@@ -22,8 +22,8 @@ typedef struct sock_Entry {
 
 typedef struct sock_Set {
   sock_Loop *loop;
-  sock_Waiter *waiter;  /* while it waits */
-  struct pollfd *poll;  /* room for as many as there are entries */
+  sock_Waiter *waiter; /* while it waits */
+  struct pollfd *poll; /* room for as many as there are entries */
   int count;
   sock_Entry entry[];
 } sock_Set;

@@ -83,7 +83,9 @@ static int onfailure(lua_State *L) {
   return 1;
 }
 
-void sock_pushonfailure(lua_State *L) { lua_pushcfunction(L, onfailure); }
+void sock_pushonfailure(lua_State *L) {
+  lua_pushcfunction(L, onfailure);
+}
 
 /* The end of the user's function; index 1: the task, 2: the handler. */
 static int ended(lua_State *L, int status, lua_KContext ctx) {
@@ -142,11 +144,24 @@ static void finish(lua_State *L, sock_Loop *loop, sock_Task *t, int nresults) {
     unanchor(L, t);
 }
 
+static const char mark = 'w';
+
+void sock_pushmark(lua_State *L) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&mark);
+}
+
+int sock_isinwait(lua_State *co) {
+  return lua_status(co) == LUA_YIELD && lua_gettop(co) > 0 &&
+         lua_touserdata(co, -1) == &mark;
+}
+
 /* A coroutine that a stranger ended, or runs just now. */
 static void afterfailure(lua_State *L, sock_Loop *loop, sock_Task *t) {
   lua_Debug ar;
   if (lua_status(t->co) == LUA_YIELD || lua_getstack(t->co, 0, &ar)) {
     lua_pop(t->co, 1); /* why it could not be resumed: later, then */
+    if (t->inwait)
+      sock_pushmark(t->co);
     sock_makeready(loop, &t->waiter);
     return;
   }
@@ -172,6 +187,8 @@ void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t) {
   loop->current = t;
   loop->budget = SOCK_BUDGET;
   t->resumed = 1;
+  if (t->inwait && sock_isinwait(t->co))
+    lua_pop(t->co, 1); /* the mark */
   int status = lua_resume(t->co, L, nargs, &nresults);
   t->resumed = 0;
   loop->current = outer;

@@ -11,11 +11,11 @@
 #include "loop/loop.h"
 
 enum { /* sock_Task.state */
-  SOCK_STARTING,
-  SOCK_ALIVE,
-  SOCK_DONE,
-  SOCK_FAILED,
-  SOCK_CANCELLED
+       SOCK_STARTING,
+       SOCK_ALIVE,
+       SOCK_DONE,
+       SOCK_FAILED,
+       SOCK_CANCELLED
 };
 
 struct sock_Group;
@@ -27,17 +27,17 @@ typedef struct sock_Task {
   sock_Home home;
   sock_Waiter waiter;
   sock_Link joiners;
-  sock_Link failure; /* in the loop's list of failures to be told */
-  sock_Link member;  /* in its group's list */
+  sock_Link failure;        /* in the loop's list of failures to be told */
+  sock_Link member;         /* in its group's list */
   struct sock_Group *group; /* held by user value SOCK_TASKGROUP */
-  int nargs;         /* to be started with */
-  int nresults;      /* on top of co's stack, once it has ended */
-  unsigned long serial;  /* of its last wait */
+  int nargs;                /* to be started with */
+  int nresults;             /* on top of co's stack, once it has ended */
+  unsigned long serial;     /* of its last wait */
   unsigned char state;
   unsigned char inwait;  /* suspended by a wait, not by coroutine.yield */
   unsigned char resumed; /* by the loop's hand */
   unsigned char finished;
-  unsigned char joined;  /* somebody was told how it ended */
+  unsigned char joined; /* somebody was told how it ended */
 } sock_Task;
 
 /* User values. */
@@ -52,6 +52,11 @@ sock_Task *sock_spawn(lua_State *L, int arg, struct sock_Group *group,
 
 /* Runs it until it waits or ends. Raises nothing. */
 void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t);
+
+/* A coroutine that a wait has suspended has this mark on top of its stack;
+** whoever resumes it takes it off. */
+void sock_pushmark(lua_State *L);
+int sock_isinwait(lua_State *co);
 
 /* Asks it to end: its wait raises sock.cancelled. */
 void sock_cancel(sock_Task *t);

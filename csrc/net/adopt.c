@@ -84,12 +84,12 @@ static int s_fd(lua_State *L) {
 
 static int s_detach(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
-  size_t held = s->loop->owner == s ? s->loop->held : 0;
+  size_t held = s->watch.loop->owner == s ? s->watch.loop->held : 0;
   held += sock_bufferlen(&s->in);
   if (held > 0)
     return sock_fail(L, EBUSY, "detach: %I bytes are buffered",
                      (lua_Integer)held);
-  lua_pushinteger(L, sock_disown(L, s));
+  lua_pushinteger(L, sock_disown(L, s, 1));
   return 1;
 }
 

@@ -152,6 +152,10 @@ static int isdeadconnection(int err) {
 static int acceptonce(lua_State *L, const sock_Socket *s, sock_Sockaddr *peer,
                       int *err) {
   int fd, tried = 0;
+  if (!sock_mayread(s)) {
+    *err = EAGAIN;
+    return -1;
+  }
   do {
     sock_clearaddress(peer);
     fd = platform_accept(s->watch.fd, &peer->u.sa, &peer->len);

@@ -1,6 +1,7 @@
 /* names.c: services, protocols, this host and its interfaces. */
 #include "base/platform.h"
 #include "base/error.h"
+#include "base/held.h"
 #include "net/names.h"
 #include "net/resolve.h"
 #include "net/socket.h"

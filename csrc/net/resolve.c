@@ -2,40 +2,11 @@
 #include "base/platform.h"
 #include "base/class.h"
 #include "base/error.h"
+#include "base/held.h"
+#include "loop/job.h"
+#include "net/lookup.h"
 #include "net/resolve.h"
 #include "net/socket.h"
-
-#include <stdlib.h>
-
-/* ----------------------------------------------------------------- held */
-
-static int held_gc(lua_State *L);
-
-static const luaL_Reg heldmeta[] = {
-    {"__gc", held_gc}, {"__close", held_gc}, {NULL, NULL}};
-
-static const sock_Class heldclass = {"held memory", heldmeta, NULL};
-
-static int held_gc(lua_State *L) {
-  sock_release(sock_checkobject(L, 1, &heldclass));
-  return 0;
-}
-
-sock_Held *sock_newheld(lua_State *L, void (*drop)(void *)) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &heldclass) == LUA_TNIL)
-    sock_newclass(L, &heldclass);
-  lua_pop(L, 1);
-  sock_Held *held = sock_newobject(L, &heldclass, sizeof *held, 0);
-  held->drop = drop;
-  return held;
-}
-
-void sock_release(sock_Held *held) {
-  void *memory = held->memory;
-  held->memory = NULL;
-  if (memory != NULL)
-    held->drop(memory);
-}
 
 int sock_failtext(lua_State *L, const char *call, const char *text, size_t len,
                   const char *what) {
@@ -47,111 +18,16 @@ int sock_failtext(lua_State *L, const char *call, const char *text, size_t len,
   return 3;
 }
 
-/* ------------------------------------------------- the job, without Lua */
-
-static void setport(sock_Sockaddr *a, in_port_t port) {
-  if (a->u.sa.sa_family == AF_INET)
-    a->u.in.sin_port = port;
-  else
-    a->u.in6.sin6_port = port;
-}
-
-static in_port_t getport(const sock_Sockaddr *a) {
-  return a->u.sa.sa_family == AF_INET ? a->u.in.sin_port : a->u.in6.sin6_port;
-}
-
-static void copyaddress(sock_Sockaddr *to, const struct addrinfo *from) {
-  sock_clearaddress(to);
-  if (from->ai_addrlen < to->len)
-    to->len = from->ai_addrlen;
-  memcpy(&to->u, from->ai_addr, to->len);
-}
-
-static void keep(sock_Lookup *job, const struct addrinfo *list) {
-  size_t count = 0;
-  for (const struct addrinfo *one = list; one != NULL; one = one->ai_next)
-    count++;
-  job->found = calloc(count + 1, sizeof *job->found);
-  if (job->found == NULL) {
-    job->eai = EAI_MEMORY;
-    return;
-  }
-  for (const struct addrinfo *one = list; one != NULL; one = one->ai_next)
-    if (one->ai_family == AF_INET || one->ai_family == AF_INET6)
-      copyaddress(&job->found[job->count++], one);
-  if (job->count == 0)
-    job->eai = EAI_NONAME;
-}
-
-static int outcome(sock_Lookup *job, int eai, int err) {
-  int none = eai != 0 ? sock_nodescriptor() : 0;
-  job->eai = none != 0 ? EAI_SYSTEM : eai;
-  job->err = none != 0 ? none : err;
-  return job->eai;
-}
-
-static void asksystem(sock_Lookup *job) {
-  int named = job->host[0] != '\0' && job->given.len == 0;
-  const char *host = named ? job->host : NULL;
-  const char *service = job->service[0] != '\0' ? job->service : NULL;
-  struct addrinfo hints, *list = NULL;
-  memset(&hints, 0, sizeof hints);
-  hints.ai_family = job->family;
-  hints.ai_socktype = job->type;
-  hints.ai_flags = job->flags;
-  if (host == NULL && service == NULL) { /* it wants one of them */
-    service = "0";
-    hints.ai_socktype = SOCK_STREAM; /* raw sockets have no services */
-  }
-  int eai = getaddrinfo(host, service, &hints, &list);
-  if (outcome(job, eai, errno) == 0) {
-    keep(job, list);
-    freeaddrinfo(list);
-  }
-}
-
-/* The host is an address already: at most its service is looked up. */
-static void takegiven(sock_Lookup *job) {
-  asksystem(job);
-  if (job->eai != 0)
-    return;
-  setport(&job->given, getport(&job->found[0]));
-  job->found[0] = job->given;
-  job->count = 1;
-}
-
-static void askbackwards(sock_Lookup *job) {
-  int eai =
-      getnameinfo(&job->given.u.sa, job->given.len, job->host, sizeof job->host,
-                  job->service, sizeof job->service, job->flags);
-  outcome(job, eai, errno);
-}
-
-void sock_runlookup(sock_Lookup *job) {
-  if (job->backwards) {
-    askbackwards(job);
-    return;
-  }
-  if (job->given.len != 0)
-    takegiven(job);
-  else
-    asksystem(job);
-  for (size_t i = 0; job->port >= 0 && i < job->count; i++)
-    setport(&job->found[i], htons((uint16_t)job->port));
-}
-
 /* ---------------------------------------------------- the job, with Lua */
 
 static void dropjob(void *memory) {
-  sock_Lookup *job = memory;
-  free(job->found);
-  free(job);
+  sock_dropjob(&((sock_Lookup *)memory)->base);
 }
 
 /* Pushes the owner of a new job. */
-static sock_Held *newjob(lua_State *L, int family, int type, int flags) {
+static sock_Lookup *newjob(lua_State *L, int family, int type, int flags) {
   sock_Held *held = sock_newheld(L, dropjob);
-  sock_Lookup *job = held->memory = calloc(1, sizeof *job);
+  sock_Lookup *job = held->memory = sock_newlookup();
   if (job == NULL) {
     luaL_error(L, "not enough memory");
     return NULL;
@@ -159,19 +35,18 @@ static sock_Held *newjob(lua_State *L, int family, int type, int flags) {
   job->family = family;
   job->type = type;
   job->flags = flags;
-  return held;
+  return job;
 }
 
 /* For want of descriptors or memory, once more after a collection. */
-static int run(lua_State *L, sock_Lookup *job) {
-  int want, tried = 0;
-  do {
-    sock_runlookup(job);
-    want = job->eai == EAI_SYSTEM ? job->err : 0;
-    if (job->eai == EAI_MEMORY)
-      want = ENOMEM;
-  } while (sock_reclaim(L, want, &tried));
-  return job->eai;
+static int again(lua_State *L, sock_Lookup *job) {
+  int want = job->eai == EAI_SYSTEM ? job->err : 0;
+  if (job->eai == EAI_MEMORY)
+    want = ENOMEM;
+  if (!sock_reclaim(L, want, &job->tried))
+    return 0;
+  sock_startjob(L, &job->base);
+  return 1;
 }
 
 /* Pushes what was asked: "host", "host:service", "127.0.0.1:80". */
@@ -193,25 +68,58 @@ static int fail(lua_State *L, const sock_Lookup *job) {
   return sock_failname(L, job->eai, "%s %s", call, asked);
 }
 
-int sock_resolve(lua_State *L, const char *host, int port, int family, int type,
-                 sock_Try next) {
-  size_t len = strlen(host);
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (!sock_ishostname(host, len))
-    return sock_failtext(L, "getaddrinfo", host, len, "a host name");
-  sock_Held *held = newjob(L, family, type, 0);
+/*
+** On top of the stack: the job's owner. The answer replaces it and is given
+** by the job's own function.
+*/
+static int lookup_try(lua_State *L, int why) {
+  sock_Held *held = lua_touserdata(L, -1);
   sock_Lookup *job = held->memory;
-  memcpy(job->host, host, len + 1);
-  job->port = port;
-  if (run(L, job) != 0) {
-    int results = fail(L, job);
-    sock_release(held);
-    return results;
+  int results = 0;
+  if (why != 0) {
+    const char *call = job->backwards ? "getnameinfo" : "getaddrinfo";
+    results = sock_fail(L, why, "%s %s", call, pushasked(L, job));
+  } else if (!job->base.done || again(L, job)) {
+    return SOCK_WANTWAKE;
+  } else if (job->eai != 0) {
+    results = fail(L, job);
   }
+  if (results == 0) {
+    sock_Try give = job->give;
+    results = give(L, 0);
+  }
+  return results;
+}
+
+/* The job on top of the stack is run, and `give` called with it there. */
+static int run(lua_State *L, sock_Lookup *job, double seconds, sock_Try give) {
+  job->give = give;
+  sock_startjob(L, &job->base);
+  return sock_awaitqueue(L, &job->base.waiters, seconds, SOCK_OUTSIDE,
+                         lookup_try);
+}
+
+/* The first address takes the job's place on the stack. */
+static int givefirst(lua_State *L, int why) {
+  sock_Held *held = lua_touserdata(L, -1);
+  const sock_Lookup *job = held->memory;
+  sock_Try next = job->next;
   sock_pushaddress(L, &job->found[0]);
   sock_release(held);
   lua_replace(L, -2);
-  return next(L, 0);
+  return next(L, why);
+}
+
+int sock_resolve(lua_State *L, const sock_Query *q) {
+  size_t len = strlen(q->host);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (!sock_ishostname(q->host, len))
+    return sock_failtext(L, "getaddrinfo", q->host, len, "a host name");
+  sock_Lookup *job = newjob(L, q->family, q->type, 0);
+  memcpy(job->host, q->host, len + 1);
+  job->port = q->port;
+  job->next = q->next;
+  return run(L, job, q->seconds, givefirst);
 }
 
 /* -------------------------------------------------------------- options */
@@ -343,8 +251,11 @@ static int puthost(lua_State *L, sock_Lookup *job, const char *host,
 }
 
 /* A list without duplicates: equal addresses are one value. */
-static int pushfound(lua_State *L, const sock_Lookup *job) {
+static int givefound(lua_State *L, int why) {
+  sock_Held *held = lua_touserdata(L, -1);
+  const sock_Lookup *job = held->memory;
   lua_Integer n = 0;
+  (void)why;
   lua_newtable(L); /* the list */
   lua_newtable(L); /* what is in it */
   for (size_t i = 0; i < job->count; i++) {
@@ -360,6 +271,7 @@ static int pushfound(lua_State *L, const sock_Lookup *job) {
     lua_pop(L, 2);
   }
   lua_pop(L, 1);
+  sock_release(held);
   return 1;
 }
 
@@ -375,16 +287,12 @@ static int l_getaddrinfo(lua_State *L) {
   if (port < 0 && !isservice(service, servicelen))
     return sock_failtext(L, "getaddrinfo", service, servicelen,
                          "a port or service name");
-  sock_Held *held = newjob(L, h.family, h.type, h.flags);
-  sock_Lookup *job = held->memory;
+  sock_Lookup *job = newjob(L, h.family, h.type, h.flags);
   job->port = port;
   if (port < 0)
     memcpy(job->service, service, servicelen + 1);
   int results = puthost(L, job, host, hostlen);
-  if (results == 0)
-    results = run(L, job) == 0 ? pushfound(L, job) : fail(L, job);
-  sock_release(held);
-  return results;
+  return results != 0 ? results : run(L, job, HUGE_VAL, givefound);
 }
 
 /* ---------------------------------------------------------- getnameinfo */
@@ -413,7 +321,10 @@ static int failwhy(lua_State *L, int arg, const char *why) {
   return 3;
 }
 
-static int pushnames(lua_State *L, const sock_Lookup *job) {
+static int givenames(lua_State *L, int why) {
+  sock_Held *held = lua_touserdata(L, -1);
+  const sock_Lookup *job = held->memory;
+  (void)why;
   lua_pushstring(L, job->host);
   lua_pushstring(L, job->service);
   return 2;
@@ -424,13 +335,10 @@ static int nameof(lua_State *L, const sock_Sockaddr *a, int flags) {
   if (a->u.sa.sa_family != AF_INET && a->u.sa.sa_family != AF_INET6)
     return sock_failname(L, EAI_FAMILY, "getnameinfo %s",
                          sock_addresstext(L, a));
-  sock_Held *held = newjob(L, AF_UNSPEC, 0, flags);
-  sock_Lookup *job = held->memory;
+  sock_Lookup *job = newjob(L, AF_UNSPEC, 0, flags);
   job->backwards = 1;
   job->given = *a;
-  int results = run(L, job) == 0 ? pushnames(L, job) : fail(L, job);
-  sock_release(held);
-  return results;
+  return run(L, job, HUGE_VAL, givenames);
 }
 
 static int l_getnameinfo(lua_State *L) {

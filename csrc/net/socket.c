@@ -1,6 +1,8 @@
 /* socket.c: the userdata: its birth, its names, its end. */
 #include "base/platform.h"
 #include "base/error.h"
+#include "loop/channel.h"
+#include "loop/task.h"
 #include "net/names.h"
 #include "net/socket.h"
 
@@ -84,8 +86,7 @@ static int optprotocol(lua_State *L, int arg, int family) {
 
 sock_Socket *sock_newsocket(lua_State *L) {
   sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 1);
-  s->loop = sock_loop(L);
-  s->watch.fd = -1;
+  sock_initwatch(&s->watch, sock_loop(L));
   s->timeout = HUGE_VAL;
   return s;
 }
@@ -95,21 +96,23 @@ void sock_own(sock_Socket *s, int fd, int family, int type, int protocol) {
   s->family = family;
   s->type = type;
   s->protocol = protocol;
-  s->next = s->loop->sockets;
-  s->link = &s->loop->sockets;
+  s->next = s->watch.loop->sockets;
+  s->link = &s->watch.loop->sockets;
   if (s->next != NULL)
     s->next->link = &s->next;
-  s->loop->sockets = s;
+  s->watch.loop->sockets = s;
 }
 
-int sock_disown(lua_State *L, sock_Socket *s) {
+int sock_disown(lua_State *L, sock_Socket *s, int forget) {
   int fd = s->watch.fd;
+  s->watch.forget = s->shown;
+  sock_unregister(&s->watch, forget);
   s->watch.fd = -1;
   *s->link = s->next;
   if (s->next != NULL)
     s->next->link = s->link;
-  if (s->loop->owner == s)
-    s->loop->owner = NULL;
+  if (s->watch.loop->owner == s)
+    s->watch.loop->owner = NULL;
   sock_bufferfree(L, &s->in);
   /* the description may be shared with who gave it to us */
   if (s->restore)
@@ -120,7 +123,7 @@ int sock_disown(lua_State *L, sock_Socket *s) {
 void sock_closesocket(lua_State *L, sock_Socket *s) {
   /* after EINTR the descriptor is gone all the same: never again */
   if (s->watch.fd >= 0)
-    (void)close(sock_disown(L, s));
+    (void)close(sock_disown(L, s, 0));
 }
 
 sock_Socket *sock_owner(lua_State *L, int fd) {
@@ -329,6 +332,10 @@ static int l_type(lua_State *L) {
     lua_pushstring(L, s->watch.fd < 0 ? "closed socket" : "socket");
   else if (sock_toaddress(L, 1, &a))
     lua_pushliteral(L, "address");
+  else if (sock_testobject(L, 1, &sock_taskclass) != NULL)
+    lua_pushliteral(L, "task");
+  else if (sock_testobject(L, 1, &sock_channelclass) != NULL)
+    lua_pushliteral(L, "channel");
   else
     luaL_pushfail(L);
   return 1;

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/class.h"
 #include "loop/await.h"
+#include "loop/set.h"
 #include "net/address.h"
 
 enum { /* sock_Socket.kind: what the descriptor is */
@@ -23,17 +24,17 @@ enum { /* sock_Socket.kind: what the descriptor is */
 
 typedef struct sock_Socket {
   sock_Watch watch; /* the descriptor; first, so that both are one pointer */
-  struct sock_Loop *loop;
-  double timeout; /* seconds; HUGE_VAL for none */
-  sock_Buffer in; /* received and not yet read */
-  int family;     /* AF_…; -1 where it is no socket */
-  int type;       /* SOCK_STREAM …; a pipe, terminal or file is a stream */
-  int protocol;   /* as the kernel has it */
+  double timeout;   /* seconds; HUGE_VAL for none */
+  sock_Buffer in;   /* received and not yet read */
+  int family;       /* AF_…; -1 where it is no socket */
+  int type;         /* SOCK_STREAM …; a pipe, terminal or file is a stream */
+  int protocol;     /* as the kernel has it */
   unsigned char kind;
   unsigned char connecting; /* connect(2) said EINPROGRESS */
   unsigned char listening;
   unsigned char shown;              /* others know the descriptor's number */
   unsigned char readdone;           /* shutdown("recv") */
+  unsigned char records; /* an upper layer cuts what TCP receives */
   unsigned char restore;            /* adopted blocking: give it back so */
   struct sock_Socket *next, **link; /* the list of all that are open */
 } sock_Socket;
@@ -55,8 +56,9 @@ sock_Socket *sock_newsocket(lua_State *L);
 /* Gives it a fresh descriptor of known nature. Cannot fail. */
 void sock_own(sock_Socket *s, int fd, int family, int type, int protocol);
 
-/* Takes the descriptor away from it, without closing. Cannot fail. */
-int sock_disown(lua_State *L, sock_Socket *s);
+/* Takes the descriptor away from it, without closing; whoever waits for it
+** is told. `forget`: it will live on elsewhere. Cannot fail. */
+int sock_disown(lua_State *L, sock_Socket *s, int forget);
 
 /* Closes the descriptor; harmless on a closed one. */
 void sock_closesocket(lua_State *L, sock_Socket *s);

@@ -20,8 +20,8 @@ void sock_claimscratch(lua_State *L, sock_Loop *loop) {
 
 /* From here until release, the scratch holds n bytes of this socket. */
 static void hold(sock_Socket *s, ssize_t n) {
-  s->loop->held = (size_t)n;
-  s->loop->owner = s;
+  s->watch.loop->held = (size_t)n;
+  s->watch.loop->owner = s;
 }
 
 /* ------------------------------------------------------------------ recv */
@@ -39,12 +39,12 @@ static int takebuffered(lua_State *L, sock_Socket *s, size_t n, int peek) {
 
 /* One receive into the buffer: 1, 0 at the end, or -1 and errno. */
 static int fill(lua_State *L, sock_Socket *s) {
-  sock_claimscratch(L, s->loop);
-  ssize_t got = sock_receive(s, s->loop->scratch, SOCK_SCRATCH, 0);
+  sock_claimscratch(L, s->watch.loop);
+  ssize_t got = sock_receive(s, s->watch.loop->scratch, SOCK_SCRATCH, 0);
   if (got <= 0)
     return (int)got;
   hold(s, got);
-  sock_claimscratch(L, s->loop);
+  sock_claimscratch(L, s->watch.loop);
   return 1;
 }
 
@@ -73,7 +73,7 @@ static int recvall(lua_State *L, sock_Socket *s, size_t n, int peek) {
 static int recvnew(lua_State *L, sock_Socket *s, size_t n, int flags) {
   if (n > SOCK_SCRATCH)
     n = SOCK_SCRATCH;
-  ssize_t got = sock_receive(s, s->loop->scratch, n, flags);
+  ssize_t got = sock_receive(s, s->watch.loop->scratch, n, flags);
   int err = errno;
   if (got < 0)
     return failrecv(L, "recv", err, 0);
@@ -83,8 +83,8 @@ static int recvnew(lua_State *L, sock_Socket *s, size_t n, int flags) {
   }
   if (!(flags & MSG_PEEK))
     hold(s, got);
-  lua_pushlstring(L, s->loop->scratch, (size_t)got);
-  s->loop->owner = NULL;
+  lua_pushlstring(L, s->watch.loop->scratch, (size_t)got);
+  s->watch.loop->owner = NULL;
   return 1;
 }
 
@@ -95,7 +95,7 @@ static int recv_try(lua_State *L, int why) {
   int flags = (int)lua_tointeger(L, 3), peek = flags & MSG_PEEK;
   if (why != 0)
     return failrecv(L, "recv", why, why);
-  sock_claimscratch(L, s->loop);
+  sock_claimscratch(L, s->watch.loop);
   if (flags & MSG_WAITALL)
     return recvall(L, s, n, peek);
   if (sock_bufferlen(&s->in) > 0 || n == 0)
@@ -189,7 +189,7 @@ static int read_try(lua_State *L, int why) {
   int filled = 1, err = why;
   if (why != 0)
     return failrecv(L, "read", why, why);
-  sock_claimscratch(L, s->loop);
+  sock_claimscratch(L, s->watch.loop);
   while (filled >= 0) {
     int got = readformat(L, s, filled == 0);
     if (got >= 0)

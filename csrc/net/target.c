@@ -57,7 +57,9 @@ static int withhost(lua_State *L, const sock_Socket *s, const char *op,
   if (s->family != AF_INET && s->family != AF_INET6)
     return sock_fail(L, EAFNOSUPPORT, "%s %s", op, sock_quote(L, host, len));
   lua_pushlstring(L, host, len);
-  return sock_resolve(L, lua_tostring(L, -1), port, s->family, s->type, next);
+  sock_Query query = {lua_tostring(L, -1), port, s->family, s->type,
+                      s->timeout,          next};
+  return sock_resolve(L, &query);
 }
 
 /* A port in digits or a service's name; -1 if it is neither. */

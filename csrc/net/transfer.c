@@ -132,10 +132,10 @@ static size_t optcount(lua_State *L, int arg) {
 static char *receivebuffer(lua_State *L, sock_Socket *s, size_t *n) {
   int there = 0;
   if (*n <= SOCK_SCRATCH)
-    return s->loop->scratch;
+    return s->watch.loop->scratch;
   if (ioctl(s->watch.fd, FIONREAD, &there) < 0 || there <= (int)SOCK_SCRATCH) {
     *n = SOCK_SCRATCH;
-    return s->loop->scratch;
+    return s->watch.loop->scratch;
   }
   if (*n > (size_t)there)
     *n = (size_t)there;
@@ -159,7 +159,7 @@ static int recv_try(lua_State *L, int why) {
   int flags = (int)lua_tointeger(L, 3), err = why;
   ssize_t got = -1;
   lua_settop(L, 3);
-  sock_claimscratch(L, s->loop);
+  sock_claimscratch(L, s->watch.loop);
   char *data = NULL;
   if (why == 0) {
     data = receivebuffer(L, s, &n);
@@ -202,7 +202,7 @@ static int recvfrom_try(lua_State *L, int why) {
   sock_Sockaddr from;
   ssize_t got = -1;
   lua_settop(L, 3);
-  sock_claimscratch(L, s->loop);
+  sock_claimscratch(L, s->watch.loop);
   char *data = NULL;
   if (why == 0) {
     data = receivebuffer(L, s, &n);

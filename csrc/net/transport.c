@@ -14,20 +14,38 @@ static int askfirst(const sock_Socket *s, short events) {
   return 0;
 }
 
+/*
+** A TCP receive that came back short has emptied the socket, and the next
+** event is the next edge; so the call that would only say EAGAIN is saved.
+** Not so after a hang-up, whose edge may have been this one, and not where
+** something else cuts receives short: an urgent mark, a flag, a record.
+*/
+static void noteshort(sock_Socket *s, ssize_t got, size_t n, int flags) {
+  if (got > 0 && (size_t)got < n && s->watch.registered &&
+      s->protocol == IPPROTO_TCP && flags == 0 && !s->watch.hungup &&
+      !s->watch.urgent && !s->records)
+    s->watch.readable = 0;
+}
+
 ssize_t sock_receive(sock_Socket *s, void *data, size_t n, int flags) {
   ssize_t got;
+  if (!sock_mayread(s))
+    return -1;
   do {
     if (sock_likely(s->kind == SOCK_KIND_SOCKET))
       got = recv(s->watch.fd, data, n, flags);
     else
       got = askfirst(s, POLLIN) ? read(s->watch.fd, data, n) : -1;
   } while (got < 0 && errno == EINTR);
+  noteshort(s, got, n, flags);
   return got;
 }
 
 ssize_t sock_receivefrom(sock_Socket *s, void *data, size_t n, int flags,
                          sock_Sockaddr *from) {
   ssize_t got;
+  if (!sock_mayread(s))
+    return -1;
   do {
     sock_clearaddress(from);
     got = recvfrom(s->watch.fd, data, n, flags, &from->u.sa, &from->len);
@@ -69,6 +87,8 @@ static ssize_t sendpieces(int fd, struct iovec *piece, int n, int flags) {
 
 ssize_t sock_transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
   ssize_t sent;
+  if (!sock_maywrite(s))
+    return -1;
   do {
     if (sock_likely(s->kind == SOCK_KIND_SOCKET))
       sent = sendpieces(s->watch.fd, piece, n, flags | SOCK_NOSIGNAL);
@@ -81,6 +101,8 @@ ssize_t sock_transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
 ssize_t sock_transmitto(sock_Socket *s, const char *data, size_t n,
                         const sock_Sockaddr *to) {
   ssize_t sent;
+  if (!sock_maywrite(s))
+    return -1;
   do {
     sent = sendto(s->watch.fd, data, n, SOCK_NOSIGNAL, &to->u.sa, to->len);
   } while (sent < 0 && errno == EINTR);

@@ -28,6 +28,21 @@ ssize_t sock_transmit(sock_Socket *s, struct iovec *piece, int n, int flags);
 ssize_t sock_transmitto(sock_Socket *s, const char *data, size_t n,
                         const sock_Sockaddr *to);
 
+/* Whether an attempt is worth its system call; else errno is EAGAIN. */
+static inline int sock_mayread(const sock_Socket *s) {
+  if (sock_likely(s->watch.readable))
+    return 1;
+  errno = EAGAIN;
+  return 0;
+}
+
+static inline int sock_maywrite(const sock_Socket *s) {
+  if (sock_likely(s->watch.writable))
+    return 1;
+  errno = EAGAIN;
+  return 0;
+}
+
 /* Whether the kernel asks to wait. */
 static inline int sock_wouldblock(int err) {
   return err == EAGAIN || err == EWOULDBLOCK;

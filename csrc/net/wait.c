@@ -56,37 +56,41 @@ static int descriptorof(lua_State *L, int index, sock_Entry *e) {
   return hasfields(L, index) ? foreigndescriptor(L, index) : -1;
 }
 
-/* What a buffer holds is readable. */
-static short alreadyready(const sock_Entry *e, const sock_Socket *s) {
-  if (s == NULL || !(e->wanted & SOCK_READ))
+/* What a buffer holds is readable. A watch is its socket's first member. */
+static void lookatbuffers(sock_Set *set) {
+  for (int i = 0; i < set->count; i++) {
+    sock_Entry *e = &set->entry[i];
+    const sock_Socket *s = (const sock_Socket *)(const void *)e->watch;
+    if (s != NULL && e->wanted & SOCK_READ &&
+        (sock_bufferlen(&s->in) > 0 || s->watch.loop->owner == s))
+      e->ready |= SOCK_READ;
+  }
+}
+
+/* Whether the try is to go on waiting. */
+static int stillwaits(sock_Set *set, int why) {
+  if (why != 0)
     return 0;
-  if (sock_bufferlen(&s->in) > 0 || s->loop->owner == s)
-    return SOCK_READ;
-  return 0;
+  lookatbuffers(set);
+  return sock_setready(set) == 0;
 }
 
 /* Returns 0 if the value has no descriptor. */
 static int fillentry(lua_State *L, int index, sock_Entry *e, short wanted) {
-  e->watch = NULL;
   e->wanted = wanted;
   e->fd = descriptorof(L, index, e);
-  e->ready = alreadyready(e, sock_testobject(L, index, &sock_socketclass));
   return e->fd >= 0;
-}
-
-static sock_Set *newset(lua_State *L, size_t n) {
-  sock_Set *set = lua_newuserdatauv(L, sizeof *set + n * sizeof *set->entry, 0);
-  set->count = 0;
-  return set;
 }
 
 /* ------------------------------------------------------------------ wait */
 
 /* index 1: what was waited for; index 2: the set */
-static int wait_done(lua_State *L, int why) {
+static int wait_try(lua_State *L, int why) {
   static const char *const names[] = {"", "r", "w", "rw"};
-  const sock_Set *set = lua_touserdata(L, 2);
+  sock_Set *set = lua_touserdata(L, 2);
   const sock_Entry *e = &set->entry[0];
+  if (stillwaits(set, why))
+    return SOCK_WANTWAKE;
   if (why == 0 && e->ready & SOCK_NOTOPEN)
     why = EBADF;
   if (why == 0) {
@@ -104,11 +108,11 @@ static int l_wait(lua_State *L) {
   short wanted = (short)(luaL_checkoption(L, 2, NULL, names) + 1);
   double seconds = sock_optseconds(L, 3);
   lua_settop(L, 1);
-  sock_Set *set = newset(L, 1);
+  sock_Set *set = sock_newset(L, 1);
   if (!fillentry(L, 1, &set->entry[0], wanted))
     return luaL_typeerror(L, 1, "socket, file or descriptor");
   set->count = 1;
-  return sock_awaitset(L, 2, seconds, wait_done);
+  return sock_awaitset(L, 2, seconds, wait_try);
 }
 
 /* ---------------------------------------------------------------- select */
@@ -147,9 +151,11 @@ static void pushready(lua_State *L, const sock_Set *set, int from, int to) {
 }
 
 /* index 4: the set; index 5: its values; index 6: how many are readers */
-static int select_done(lua_State *L, int why) {
-  const sock_Set *set = lua_touserdata(L, 4);
+static int select_try(lua_State *L, int why) {
+  sock_Set *set = lua_touserdata(L, 4);
   int readers = (int)lua_tointeger(L, 6);
+  if (stillwaits(set, why))
+    return SOCK_WANTWAKE;
   if (why != 0)
     return sock_fail(L, why, "select");
   for (int i = 0; i < set->count; i++)
@@ -165,12 +171,12 @@ static int l_select(lua_State *L) {
   double seconds = sock_optseconds(L, 3);
   luaL_argcheck(L, nr <= 0xFFFFFF && nw <= 0xFFFFFF, 1, "too many");
   lua_settop(L, 3);
-  sock_Set *set = newset(L, nr + nw);
+  sock_Set *set = sock_newset(L, nr + nw);
   lua_createtable(L, (int)(nr + nw), 0);
   addlist(L, 1, nr, set, SOCK_READ);
   addlist(L, 2, nw, set, SOCK_WRITE);
   lua_pushinteger(L, (lua_Integer)nr);
-  return sock_awaitset(L, 4, seconds, select_done);
+  return sock_awaitset(L, 4, seconds, select_try);
 }
 
 const luaL_Reg sock_waitfunctions[] = {

@@ -3,11 +3,48 @@
 -- gives the primitives; types.lua documents them.
 
 local core = require "sock.core"
+local scope = require "sock.scope"
 
-local sock = {}
+return {
+  -- addresses and names
+  address = core.address,
+  portrange = core.portrange,
+  inet_pton = core.inet_pton,
+  inet_ntop = core.inet_ntop,
+  getaddrinfo = core.getaddrinfo,
+  getnameinfo = core.getnameinfo,
+  getservbyname = core.getservbyname,
+  getservbyport = core.getservbyport,
+  getprotobyname = core.getprotobyname,
+  gethostname = core.gethostname,
+  interfaces = core.interfaces,
+  if_nametoindex = core.if_nametoindex,
+  if_indextoname = core.if_indextoname,
 
-for name, value in pairs(core) do
-  sock[name] = value
-end
+  -- sockets
+  socket = core.socket,
+  socketpair = core.socketpair,
+  adopt = core.adopt,
+  wait = core.wait,
+  select = core.select,
+  type = core.type,
+  options = core.options,
 
-return sock
+  -- tasks
+  spawn = core.spawn,
+  run = scope.run,
+  scope = scope.scope,
+  sleep = core.sleep,
+  now = core.now,
+  task = core.task,
+  tasks = core.tasks,
+  timeout = core.timeout,
+  channel = core.channel,
+  signal = core.signal,
+  onerror = core.onerror,
+  step = core.step,
+  pollfd = core.pollfd,
+  deadline = core.deadline,
+  cancelled = core.cancelled,
+  coroutine = core.coroutine(),
+}

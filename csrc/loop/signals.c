@@ -1,0 +1,337 @@
+/* signals.c: signals become bytes in a pipe, and waits that end. */
+#include "base/platform.h"
+#include "base/class.h"
+#include "base/error.h"
+#include "loop/await.h"
+#include "loop/signals.h"
+
+#include <pthread.h>
+
+#define MAXLOOPS 16
+#define MAXSIGNAL 64
+
+/* ------------------------------------------------ the process's table */
+
+typedef struct Row {
+  struct sigaction before; /* what stood there before the first asked */
+  int users;               /* signal objects that ask for it */
+  volatile sig_atomic_t pipe[MAXLOOPS]; /* write ends; 0: none */
+  int asked[MAXLOOPS];                  /* objects by pipe */
+} Row;
+
+static Row rows[MAXSIGNAL + 1];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Only what signal-safety(7) allows. A full pipe loses nothing that counts:
+** its reader wakes all the same. */
+static void onsignal(int number) {
+  int err = errno;
+  unsigned char byte = (unsigned char)number;
+  for (int i = 0; i < MAXLOOPS; i++)
+    if (rows[number].pipe[i] != 0) {
+      ssize_t ignored = write(rows[number].pipe[i], &byte, 1);
+      (void)ignored;
+    }
+  errno = err;
+}
+
+/* Called locked. The place of a pipe in a row, or a free one; -1: none. */
+static int place(const Row *row, int pipe) {
+  int vacant = -1;
+  for (int i = 0; i < MAXLOOPS; i++) {
+    if (row->pipe[i] == pipe)
+      return i;
+    if (row->pipe[i] == 0 && vacant < 0)
+      vacant = i;
+  }
+  return vacant;
+}
+
+static int ask(int number, int pipe) {
+  int err = 0;
+  Row *row = &rows[number];
+  struct sigaction action;
+  (void)pthread_mutex_lock(&lock);
+  int i = place(row, pipe);
+  if (i < 0) {
+    err = EAGAIN;
+  } else if (row->users == 0) {
+    memset(&action, 0, sizeof action);
+    action.sa_handler = onsignal;
+    action.sa_flags = SA_RESTART;
+    sigfillset(&action.sa_mask);
+    row->pipe[i] = pipe; /* before the first can come */
+    if (sigaction(number, &action, &row->before) < 0) {
+      err = errno;
+      row->pipe[i] = 0;
+    }
+  }
+  if (err == 0) {
+    row->pipe[i] = pipe;
+    row->asked[i]++;
+    row->users++;
+  }
+  (void)pthread_mutex_unlock(&lock);
+  return err;
+}
+
+static void giveback(int number, int pipe) {
+  Row *row = &rows[number];
+  (void)pthread_mutex_lock(&lock);
+  int i = place(row, pipe);
+  if (--row->users == 0)
+    (void)sigaction(number, &row->before, NULL);
+  if (--row->asked[i] == 0)
+    row->pipe[i] = 0;
+  (void)pthread_mutex_unlock(&lock);
+}
+
+/* ---------------------------------------------------------- the object */
+
+typedef struct Signals {
+  sock_Link link; /* in the loop's list */
+  sock_Link waiters;
+  sock_Loop *loop;
+  uint64_t asked; /* a bit for each signal, 1 << (number - 1) */
+  unsigned char pending[MAXSIGNAL + 1]; /* how many are to be told of it */
+  int open;
+} Signals;
+
+#define BIT(number) ((uint64_t)1 << ((number)-1))
+
+static const struct {
+  int number;
+  const char *name;
+} names[] = {
+    {SIGHUP, "HUP"},
+    {SIGINT, "INT"},
+    {SIGQUIT, "QUIT"},
+    {SIGILL, "ILL"},
+    {SIGTRAP, "TRAP"},
+    {SIGABRT, "ABRT"},
+    {SIGBUS, "BUS"},
+    {SIGFPE, "FPE"},
+    {SIGKILL, "KILL"},
+    {SIGUSR1, "USR1"},
+    {SIGSEGV, "SEGV"},
+    {SIGUSR2, "USR2"},
+    {SIGPIPE, "PIPE"},
+    {SIGALRM, "ALRM"},
+    {SIGTERM, "TERM"},
+    {SIGCHLD, "CHLD"},
+    {SIGCONT, "CONT"},
+    {SIGSTOP, "STOP"},
+    {SIGTSTP, "TSTP"},
+    {SIGTTIN, "TTIN"},
+    {SIGTTOU, "TTOU"},
+    {SIGURG, "URG"},
+    {SIGXCPU, "XCPU"},
+    {SIGXFSZ, "XFSZ"},
+    {SIGVTALRM, "VTALRM"},
+    {SIGPROF, "PROF"},
+    {SIGWINCH, "WINCH"},
+    {SIGSYS, "SYS"},
+#ifdef SIGIO
+    {SIGIO, "IO"},
+#endif
+#ifdef SIGPWR
+    {SIGPWR, "PWR"},
+#endif
+    {0, NULL},
+};
+
+static const char *nameof(int number) {
+  int i = 0;
+  while (names[i].name != NULL && names[i].number != number)
+    i++;
+  return names[i].name;
+}
+
+/* "INT" or "SIGINT"; those that no program can or should take are refused. */
+static int checksignal(lua_State *L, int arg) {
+  const char *name = luaL_checkstring(L, arg);
+  if (strncmp(name, "SIG", 3) == 0)
+    name += 3;
+  int i = 0;
+  while (names[i].name != NULL && strcmp(names[i].name, name) != 0)
+    i++;
+  switch (names[i].number) {
+  case 0:
+    return luaL_argerror(L, arg,
+                         lua_pushfstring(L, "unknown signal '%s'", name));
+  case SIGKILL:
+  case SIGSTOP:
+  case SIGSEGV:
+  case SIGBUS:
+  case SIGFPE:
+  case SIGILL:
+    return luaL_argerror(
+        L, arg, lua_pushfstring(L, "signal '%s' cannot be waited for", name));
+  default:
+    return names[i].number;
+  }
+}
+
+static const sock_Class class;
+
+static Signals *checksignals(lua_State *L) {
+  return sock_checkobject(L, 1, &class);
+}
+
+/* All who wait now are told of it, or else the next who waits. */
+static void arrive(Signals *s, int number) {
+  int waiting = 0;
+  for (const sock_Link *l = s->waiters.next; l != &s->waiters; l = l->next)
+    waiting++;
+  if (waiting < 1)
+    waiting = 1;
+  if (waiting > UINT8_MAX)
+    waiting = UINT8_MAX;
+  if (s->pending[number] < waiting)
+    s->pending[number] = (unsigned char)waiting;
+  sock_wakeall(s->loop, &s->waiters, 0);
+}
+
+/* The pipe has something: every object of this loop that asked is told. */
+static void collect(sock_Watch *w) {
+  sock_Loop *loop = w->loop;
+  unsigned char bytes[256];
+  ssize_t n;
+  while ((n = read(w->fd, bytes, sizeof bytes)) > 0)
+    for (ssize_t i = 0; i < n; i++)
+      for (sock_Link *l = loop->signals.next; l != &loop->signals;
+           l = l->next) {
+        Signals *s = sock_container(l, Signals, link);
+        if (s->asked & BIT(bytes[i]))
+          arrive(s, bytes[i]);
+      }
+}
+
+static int openpipe(sock_Loop *loop) {
+  int fds[2];
+  if (loop->signalpipe > 0)
+    return 0;
+  if (platform_pipe(fds) < 0)
+    return errno;
+  platform_pin(onsignal);
+  sock_initwatch(&loop->signalwatch, loop);
+  loop->signalwatch.fd = fds[0];
+  loop->signalwatch.notify = collect;
+  int err = sock_register(&loop->signalwatch);
+  if (err != 0) {
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    return err;
+  }
+  loop->signalpipe = fds[1];
+  return 0;
+}
+
+static void closesignals(Signals *s) {
+  if (!s->open)
+    return;
+  s->open = 0;
+  for (int number = 1; number <= MAXSIGNAL; number++)
+    if (s->asked & BIT(number))
+      giveback(number, s->loop->signalpipe);
+  sock_listremove(&s->link);
+  sock_wakeall(s->loop, &s->waiters, EBADF);
+}
+
+void sock_endsignals(sock_Loop *loop) {
+  if (loop->signalpipe <= 0)
+    return;
+  while (!sock_listempty(&loop->signals))
+    closesignals(sock_container(loop->signals.next, Signals, link));
+  sock_unregister(&loop->signalwatch, 1);
+  (void)close(loop->signalwatch.fd);
+  (void)close(loop->signalpipe);
+  loop->signalpipe = 0;
+}
+
+/* ------------------------------------------------------------- methods */
+
+static int l_signal(lua_State *L) {
+  sock_Loop *loop = sock_loop(L);
+  uint64_t asked = 0;
+  int top = lua_gettop(L);
+  luaL_checkany(L, 1);
+  for (int i = 1; i <= top; i++)
+    asked |= BIT(checksignal(L, i));
+  Signals *s = sock_newobject(L, &class, sizeof *s, 0);
+  sock_listinit(&s->link);
+  sock_listinit(&s->waiters);
+  s->loop = loop;
+  int err = openpipe(loop);
+  if (err != 0)
+    return sock_fail(L, err, "signal");
+  s->open = 1;
+  sock_listpushback(&loop->signals, &s->link);
+  for (int number = 1; number <= MAXSIGNAL; number++) {
+    if (!(asked & BIT(number)))
+      continue;
+    err = ask(number, loop->signalpipe);
+    if (err != 0) {
+      closesignals(s);
+      return sock_fail(L, err, "signal %s", nameof(number));
+    }
+    s->asked |= BIT(number);
+  }
+  return 1;
+}
+
+static int wait_try(lua_State *L, int why) {
+  Signals *s = lua_touserdata(L, 1);
+  if (why != 0)
+    return sock_fail(L, why, "wait for a signal");
+  for (int number = 1; number <= MAXSIGNAL; number++)
+    if (s->pending[number] > 0) {
+      s->pending[number]--;
+      lua_pushstring(L, nameof(number));
+      return 1;
+    }
+  return SOCK_WANTWAKE;
+}
+
+static int s_wait(lua_State *L) {
+  Signals *s = checksignals(L);
+  double seconds = sock_optseconds(L, 2);
+  if (!s->open)
+    return luaL_error(L, "attempt to use a closed signal");
+  lua_settop(L, 1);
+  return sock_awaitqueue(L, &s->waiters, seconds, SOCK_OUTSIDE, wait_try);
+}
+
+static int s_close(lua_State *L) {
+  closesignals(checksignals(L));
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int s_tostring(lua_State *L) {
+  const Signals *s = checksignals(L);
+  lua_pushstring(L, s->open ? "signal" : "signal (closed)");
+  for (int number = 1; s->open && number <= MAXSIGNAL; number++)
+    if (s->asked & BIT(number)) {
+      lua_pushfstring(L, " %s", nameof(number));
+      lua_concat(L, 2);
+    }
+  return 1;
+}
+
+static const luaL_Reg meta[] = {{"__gc", s_close},
+                                {"__close", s_close},
+                                {"__tostring", s_tostring},
+                                {NULL, NULL}};
+
+static const luaL_Reg methods[] = {
+    {"wait", s_wait}, {"close", s_close}, {NULL, NULL}};
+
+static const sock_Class class = {"signal", meta, methods};
+
+void sock_opensignals(lua_State *L) {
+  sock_newclass(L, &class);
+  sock_listinit(&sock_loop(L)->signals);
+}
+
+const luaL_Reg sock_signalfunctions[] = {{"signal", l_signal}, {NULL, NULL}};
