@@ -813,12 +813,18 @@ describe("TCP over both", function()
   end)
 
   it("keeps an IPv6 socket to IPv6 unless told otherwise", function()
-    local six <close> = assert(sock.socket("inet6"))
-    assert(six:bind("*", 0))
-    assert(six:listen())
-    local four <close> = assert(sock.socket("inet"))
-    assert(four:bind("*", six:getsockname().port))
-    assert.equal(four, four:listen())
+    local shared
+    for _ = 1, 20 do -- another program may have the port in IPv4
+      local six <close> = assert(sock.socket("inet6"))
+      assert(six:bind("*", 0))
+      assert(six:listen())
+      local four <close> = assert(sock.socket("inet"))
+      shared = four:bind("*", six:getsockname().port) and four:listen()
+      if shared then
+        break
+      end
+    end
+    assert.is_truthy(shared)
   end)
 
   it("refuses an address of the other family", function()
