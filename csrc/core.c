@@ -11,8 +11,14 @@
 
 SOCK_API int luaopen_sock_core(lua_State *L);
 
+static const char key = 'm';
+
+/* Whoever clears package.loaded and requires it again gets the same: there
+** is one loop in a state, and one class of sockets. */
 int luaopen_sock_core(lua_State *L) {
   luaL_checkversion(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TTABLE)
+    return 1;
   sock_openloop(L);
   sock_opentask(L);
   sock_openframe(L);
@@ -26,6 +32,7 @@ int luaopen_sock_core(lua_State *L) {
   sock_pushcancelled(L);
   lua_setfield(L, -2, "cancelled");
   luaL_setfuncs(L, sock_taskfunctions, 0);
+  luaL_setfuncs(L, sock_onerrorfunctions, 0);
   luaL_setfuncs(L, sock_framefunctions, 0);
   luaL_setfuncs(L, sock_groupfunctions, 0);
   luaL_setfuncs(L, sock_channelfunctions, 0);
@@ -38,5 +45,7 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_optionfunctions, 0);
   luaL_setfuncs(L, sock_namefunctions, 0);
   luaL_setfuncs(L, sock_resolvefunctions, 0);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
   return 1;
 }

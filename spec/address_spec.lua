@@ -210,12 +210,12 @@ describe("sock.address", function()
   end)
 
   it("says what is wrong with a text", function()
-    assert.same(pack(nil, 'address "127.0.0.1": neither host:port nor [host]:port:'
-      .. " Invalid argument", "EINVAL"), pack(sock.address("127.0.0.1")))
-    assert.same(pack(nil, 'address "127.1:80": not a numeric host: Invalid argument', "EINVAL"),
+    assert.same(pack(nil, 'address "127.0.0.1": neither host:port nor [host]:port',
+      "EINVAL"), pack(sock.address("127.0.0.1")))
+    assert.same(pack(nil, 'address "127.1:80": not a numeric host', "EINVAL"),
       pack(sock.address("127.1:80")))
-    assert.same(pack(nil, 'address "::1:65536": neither host:port nor [host]:port:'
-      .. " Invalid argument", "EINVAL"), pack(sock.address("::1:65536")))
+    assert.same(pack(nil, 'address "::1:65536": neither host:port nor [host]:port',
+      "EINVAL"), pack(sock.address("::1:65536")))
   end)
 
   it("is immutable", function()

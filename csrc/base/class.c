@@ -23,6 +23,14 @@ void sock_addmethods(lua_State *L, const sock_Class *class,
   lua_pop(L, 2);
 }
 
+void sock_addmeta(lua_State *L, const sock_Class *class, const char *event,
+                  lua_CFunction f) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, class);
+  lua_pushcfunction(L, f);
+  lua_setfield(L, -2, event);
+  lua_pop(L, 1);
+}
+
 void *sock_newobject(lua_State *L, const sock_Class *class, size_t size,
                      int uservalues) {
   void *object = lua_newuserdatauv(L, size, uservalues);

@@ -35,4 +35,7 @@ void *sock_checkobject(lua_State *L, int arg, const sock_Class *class);
 void sock_addmethods(lua_State *L, const sock_Class *class,
                      const luaL_Reg *methods);
 
+void sock_addmeta(lua_State *L, const sock_Class *class, const char *event,
+                  lua_CFunction f);
+
 #endif

@@ -148,6 +148,16 @@ int sock_fail(lua_State *L, int err, const char *what, ...) {
   return 3;
 }
 
+int sock_refuse(lua_State *L, const char *message, ...) {
+  va_list args;
+  lua_pushnil(L);
+  va_start(args, message);
+  lua_pushvfstring(L, message, args);
+  va_end(args);
+  lua_pushliteral(L, "EINVAL");
+  return 3;
+}
+
 int sock_failname(lua_State *L, int eai, const char *what, ...) {
   const Row *row = find(nameerrors, eai);
   va_list args;

@@ -17,6 +17,10 @@
 */
 int sock_fail(lua_State *L, int err, const char *what, ...);
 
+/* The same for what is no address, no name …: "EINVAL", and the message is
+** ours to the end. */
+int sock_refuse(lua_State *L, const char *message, ...);
+
 /* The same for an error of getaddrinfo or getnameinfo (EAI_...). */
 int sock_failname(lua_State *L, int eai, const char *what, ...);
 

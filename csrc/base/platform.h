@@ -36,10 +36,12 @@
 #define SOCK_API __attribute__((visibility("default")))
 #define SOCK_COLD __attribute__((cold, noinline))
 #define sock_likely(x) __builtin_expect(!!(x), 1)
+#define sock_unreachable() __builtin_unreachable() /* luaL_error returned */
 #else
 #define SOCK_API
 #define SOCK_COLD
 #define sock_likely(x) (x)
+#define sock_unreachable() ((void)0)
 #endif
 
 #if defined(MSG_NOSIGNAL)

@@ -159,6 +159,24 @@ static int nothing(lua_State *L) {
 }
 
 /*
+** Whether ^C has been pressed: the hook has changed since the wait began, or
+** it is the interpreter's own (all events, each step, and SIGINT back at its
+** default), set before.
+*/
+static int pressed(const sock_Loop *loop, lua_Hook before) {
+  struct sigaction now;
+  if (lua_gethook(loop->main) != before)
+    return 1;
+  return sock_likely(before == NULL)
+             ? 0
+             : lua_gethookmask(loop->main) == (LUA_MASKCALL | LUA_MASKRET |
+                                               LUA_MASKLINE | LUA_MASKCOUNT) &&
+                   lua_gethookcount(loop->main) == 1 &&
+                   sigaction(SIGINT, NULL, &now) == 0 &&
+                   now.sa_handler == SIG_DFL;
+}
+
+/*
 ** The interpreter answers SIGINT by setting a hook on the main state that
 ** raises "interrupted!" at the next call or line. The outermost driver on
 ** that state calls something, so that it fires; an inner one raises by
@@ -179,7 +197,7 @@ static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
   loop->current = NULL;
   loop->depth++;
   do {
-    if (lua_gethook(loop->main) != before)
+    if (pressed(loop, before))
       how = INTERRUPTED;
     else if (sock_turn(L, loop, w, HUGE_VAL) == SOCK_DEADLOCK)
       how = DEADLOCKED;
@@ -236,13 +254,12 @@ static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
     sigaddset(&interrupts, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &interrupts, &old);
     double left = deadline - platform_now();
-    int ready = lua_gethook(loop->main) != before
-                    ? -1
-                    : platform_poll(p, n, left > 0 ? left : 0, &old);
+    int stop = pressed(loop, before);
+    int ready = stop ? -1 : platform_poll(p, n, left > 0 ? left : 0, &old);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (ready > 0)
       return 0;
-    if (lua_gethook(loop->main) != before) {
+    if (stop || pressed(loop, before)) {
       interrupt(L, loop);
       before = lua_gethook(loop->main);
     } else if (ready == 0 && platform_now() >= deadline) {

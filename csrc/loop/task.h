@@ -74,10 +74,19 @@ int sock_iscancelled(lua_State *L, int index);
 /* Pushes "deadlock: …", with where each task waits. */
 void sock_pushdeadlock(lua_State *L);
 
+/* Pushes the table of all that the registry holds; lets one go. */
+void sock_pushtasks(lua_State *L);
+void sock_unanchor(lua_State *L, const sock_Task *t);
+
+/* Pushes the traceback of the failed task at `index`, or nil. */
+void sock_pushtrace(lua_State *L, int index);
+
 /* Pushes the userdata of a task that has not ended, or nil. */
 void sock_pushtask(lua_State *L, const sock_Task *t);
 
-void sock_opentask(lua_State *L);
-extern const luaL_Reg sock_taskfunctions[];
+void sock_opentask(lua_State *L);    /* task.c */
+void sock_openonerror(lua_State *L); /* onerror.c */
+void sock_opentasklib(lua_State *L); /* tasklib.c */
+extern const luaL_Reg sock_taskfunctions[], sock_onerrorfunctions[];
 
 #endif

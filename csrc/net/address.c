@@ -42,22 +42,73 @@ int sock_toaddress(lua_State *L, int index, sock_Sockaddr *a) {
   return 1;
 }
 
-/* [-0,+1,m] The table maps the address's bytes, a string, to its value. */
-static void intern(lua_State *L, const sock_Sockaddr *a) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &internkey);
-  lua_pushlstring(L, (const char *)&a->u, a->len);
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, -3) != LUA_TUSERDATA) {
+/*
+** The table maps an address's bytes to its value: as a string, which exists
+** already if the address does, or where Lua would make a new string each
+** time, as their hash. Equal hashes stand side by side, at most WINDOW.
+*/
+#define SHORT ((socklen_t)40) /* LUAI_MAXSHORTLEN */
+#define WINDOW 4
+
+static lua_Integer hashof(const sock_Sockaddr *a) {
+  uint64_t h = 14695981039346656037U; /* FNV-1a */
+  const unsigned char *bytes = (const unsigned char *)&a->u;
+  for (socklen_t i = 0; i < a->len; i++)
+    h = (h ^ bytes[i]) * 1099511628211U;
+  return (lua_Integer)h;
+}
+
+static int isequal(const Address *address, const sock_Sockaddr *a) {
+  return address->len == a->len && memcmp(address->bytes, &a->u, a->len) == 0;
+}
+
+/* The table is on top; leaves the value above it, or the key of a new one:
+** nil where there is no room. */
+static int find(lua_State *L, const sock_Sockaddr *a) {
+  if (a->len <= SHORT) {
+    lua_pushlstring(L, (const char *)&a->u, a->len);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TUSERDATA)
+      return 1;
     lua_pop(L, 1);
+    return 0;
+  }
+  lua_Integer hash = hashof(a), vacant = 0;
+  int room = 0;
+  for (int i = WINDOW - 1; i >= 0; i--) {
+    lua_Integer key = (lua_Integer)((lua_Unsigned)hash + (lua_Unsigned)i);
+    if (lua_rawgeti(L, -1, key) == LUA_TUSERDATA) {
+      if (isequal(lua_touserdata(L, -1), a))
+        return 1;
+    } else {
+      vacant = key;
+      room = 1;
+    }
+    lua_pop(L, 1);
+  }
+  if (room)
+    lua_pushinteger(L, vacant);
+  else
+    lua_pushnil(L);
+  return 0;
+}
+
+/* [-0,+1,m] */
+static void intern(lua_State *L, const sock_Sockaddr *a) {
+  int top = lua_gettop(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &internkey);
+  if (!find(L, a)) {
     Address *address = sock_newobject(L, &class, sizeof *address + a->len, 0);
     address->len = a->len;
     memcpy(address->bytes, &a->u, a->len);
-    lua_pushvalue(L, -2); /* bytes */
-    lua_pushvalue(L, -2); /* value */
-    lua_rawset(L, -5);
+    if (!lua_isnil(L, -2)) {
+      lua_pushvalue(L, -2); /* key */
+      lua_pushvalue(L, -2); /* value */
+      lua_rawset(L, top + 1);
+    }
   }
-  lua_replace(L, -3);
-  lua_pop(L, 1);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
 }
 
 static void unmapv4(sock_Sockaddr *a) {
@@ -114,7 +165,11 @@ static int addr_index(lua_State *L) {
   sock_checkobject(L, 1, &class);
   sock_toaddress(L, 1, &a);
   const sock_Family *family = sock_findfamily(a.u.sa.sa_family);
-  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  size_t len = 0;
+  const char *name =
+      lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &len) : "";
+  if (strlen(name) != len)
+    name = ""; /* a field has no zero in its name */
   if (strcmp(name, "family") == 0)
     lua_pushstring(L, family != NULL ? family->name : NULL);
   else if (family == NULL || !family->field(L, &a, name))
@@ -146,7 +201,7 @@ const char *sock_quote(lua_State *L, const char *text, size_t len) {
 
 static int failtext(lua_State *L, const char *text, size_t len,
                     const char *why) {
-  return sock_fail(L, EINVAL, "address %s: %s", sock_quote(L, text, len), why);
+  return sock_refuse(L, "address %s: %s", sock_quote(L, text, len), why);
 }
 
 int sock_checkport(lua_State *L, int arg) {
@@ -213,7 +268,8 @@ static int l_inet_pton(lua_State *L) {
   const char *text = luaL_checklstring(L, 1, &len);
   sock_Sockaddr a;
   if (memchr(text, '%', len) != NULL || !sock_parsehost(text, len, 0, &a))
-    return sock_fail(L, EINVAL, "inet_pton %s", sock_quote(L, text, len));
+    return sock_refuse(L, "inet_pton %s: not a numeric host",
+                       sock_quote(L, text, len));
   if (a.u.sa.sa_family == AF_INET)
     lua_pushlstring(L, (const char *)&a.u.in.sin_addr, 4);
   else

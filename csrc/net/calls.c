@@ -58,28 +58,25 @@ static int s_listen(lua_State *L) {
   return 1;
 }
 
-/* Whether an attempt that was under way has come to its end, and how. */
-static int connectresult(const sock_Socket *s) {
-  int err = 0;
-  socklen_t len = sizeof err;
-  sock_Sockaddr peer;
-  if (getsockopt(s->watch.fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
-    return errno;
-  if (err != 0)
-    return err;
-  return sock_peername(s, &peer) == 0 ? 0 : EINPROGRESS;
-}
-
-static int connectonce(lua_State *L, sock_Socket *s) {
+/*
+** While an attempt is under way, the same call again asks for its outcome,
+** and only that settles the kernel's own state.
+*/
+static int connectonce(lua_State *L, const sock_Socket *s) {
   sock_Sockaddr a;
-  if (s->connecting)
-    return connectresult(s);
   if (!sock_fitaddress(L, s, 2, &a))
     return EAFNOSUPPORT;
   if (connect(s->watch.fd, &a.u.sa, a.len) == 0)
     return 0;
-  /* EINTR: it goes on in the kernel, as after EINPROGRESS */
-  return errno == EINTR ? EINPROGRESS : errno;
+  switch (errno) {
+  case EISCONN:
+    return s->connecting ? 0 : EISCONN;
+  case EALREADY:
+  case EINTR: /* it goes on in the kernel, as after EINPROGRESS */
+    return EINPROGRESS;
+  default:
+    return errno;
+  }
 }
 
 static int connect_try(lua_State *L, int why) {

@@ -188,11 +188,10 @@ static const char *parseunix(lua_State *L, const char *path, size_t len,
   int abstract = len > 0 && path[0] == '@';
   a->u.un.sun_family = AF_UNIX;
   a->len = (socklen_t)(PATHOFFSET + len);
-  /* a path needs its final zero; an abstract name's @ becomes one */
-  if (len > (abstract ? PATHMAX : PATHMAX - 1))
+  /* its length goes with it: a path needs no final zero */
+  if (len > PATHMAX)
     return lua_pushfstring(L, "a unix path has at most %d bytes, not %I",
-                           (int)(abstract ? PATHMAX : PATHMAX - 1),
-                           (lua_Integer)len);
+                           (int)PATHMAX, (lua_Integer)len);
   if (!abstract && memchr(path, 0, len) != NULL)
     return lua_pushliteral(L, "a unix path has no zero byte");
   memcpy(a->u.un.sun_path, path, len);

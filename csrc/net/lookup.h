@@ -27,6 +27,7 @@ typedef struct sock_Lookup {
   char service[SOCK_SERVICEMAX + 1];
   int eai;              /* 0 or EAI_… */
   int err;              /* errno, where eai is EAI_SYSTEM */
+  const char *op;       /* which call it is for */
   sock_Try give;        /* what the asker does with the answer … */
   sock_Try next;        /* … and what comes after that */
   int tried;            /* again, after a collection */

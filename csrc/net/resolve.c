@@ -10,12 +10,7 @@
 
 int sock_failtext(lua_State *L, const char *call, const char *text, size_t len,
                   const char *what) {
-  lua_pushnil(L);
-  const char *quoted = sock_quote(L, text, len);
-  lua_pushfstring(L, "%s %s: not %s", call, quoted, what);
-  lua_pushliteral(L, "EINVAL");
-  lua_remove(L, -3);
-  return 3;
+  return sock_refuse(L, "%s %s: not %s", call, sock_quote(L, text, len), what);
 }
 
 /* ---------------------------------------------------- the job, with Lua */
@@ -30,7 +25,7 @@ static sock_Lookup *newjob(lua_State *L, int family, int type, int flags) {
   sock_Lookup *job = held->memory = sock_newlookup();
   if (job == NULL) {
     luaL_error(L, "not enough memory");
-    return NULL;
+    sock_unreachable();
   }
   job->family = family;
   job->type = type;
@@ -54,6 +49,8 @@ static const char *pushasked(lua_State *L, const sock_Lookup *job) {
   if (job->backwards)
     return sock_addresstext(L, &job->given);
   const char *host = job->host[0] != '\0' ? job->host : "*";
+  if (job->next != NULL && job->port > 0)
+    return lua_pushfstring(L, "%s:%d", host, job->port);
   if (job->service[0] == '\0')
     return lua_pushstring(L, host);
   return lua_pushfstring(L, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host,
@@ -61,11 +58,10 @@ static const char *pushasked(lua_State *L, const sock_Lookup *job) {
 }
 
 static int fail(lua_State *L, const sock_Lookup *job) {
-  const char *call = job->backwards ? "getnameinfo" : "getaddrinfo";
   const char *asked = pushasked(L, job);
   if (job->eai == EAI_SYSTEM)
-    return sock_fail(L, job->err, "%s %s", call, asked);
-  return sock_failname(L, job->eai, "%s %s", call, asked);
+    return sock_fail(L, job->err, "%s %s", job->op, asked);
+  return sock_failname(L, job->eai, "%s %s", job->op, asked);
 }
 
 /*
@@ -77,12 +73,13 @@ static int lookup_try(lua_State *L, int why) {
   sock_Lookup *job = held->memory;
   int results = 0;
   if (why != 0) {
-    const char *call = job->backwards ? "getnameinfo" : "getaddrinfo";
-    results = sock_fail(L, why, "%s %s", call, pushasked(L, job));
-  } else if (!job->base.done || again(L, job)) {
-    return SOCK_WANTWAKE;
-  } else if (job->eai != 0) {
-    results = fail(L, job);
+    results = sock_fail(L, why, "%s %s", job->op, pushasked(L, job));
+  } else {
+    while (job->base.done && again(L, job))
+      continue;
+    if (!job->base.done)
+      return SOCK_WANTWAKE;
+    results = job->eai != 0 ? fail(L, job) : 0;
   }
   if (results == 0) {
     sock_Try give = job->give;
@@ -114,9 +111,10 @@ int sock_resolve(lua_State *L, const sock_Query *q) {
   size_t len = strlen(q->host);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (!sock_ishostname(q->host, len))
-    return sock_failtext(L, "getaddrinfo", q->host, len, "a host name");
+    return sock_failtext(L, q->op, q->host, len, "a host name");
   sock_Lookup *job = newjob(L, q->family, q->type, 0);
   memcpy(job->host, q->host, len + 1);
+  job->op = q->op;
   job->port = q->port;
   job->next = q->next;
   return run(L, job, q->seconds, givefirst);
@@ -288,6 +286,7 @@ static int l_getaddrinfo(lua_State *L) {
     return sock_failtext(L, "getaddrinfo", service, servicelen,
                          "a port or service name");
   sock_Lookup *job = newjob(L, h.family, h.type, h.flags);
+  job->op = "getaddrinfo";
   job->port = port;
   if (port < 0)
     memcpy(job->service, service, servicelen + 1);
@@ -336,6 +335,7 @@ static int nameof(lua_State *L, const sock_Sockaddr *a, int flags) {
     return sock_failname(L, EAI_FAMILY, "getnameinfo %s",
                          sock_addresstext(L, a));
   sock_Lookup *job = newjob(L, AF_UNSPEC, 0, flags);
+  job->op = "getnameinfo";
   job->backwards = 1;
   job->given = *a;
   return run(L, job, HUGE_VAL, givenames);

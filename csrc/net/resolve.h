@@ -11,6 +11,7 @@
 
 /* What sock_resolve is to look up, and for how long. */
 typedef struct sock_Query {
+  const char *op;   /* for messages; a literal */
   const char *host; /* NUL-terminated */
   int port;
   int family, type;

@@ -34,7 +34,7 @@ typedef struct sock_Socket {
   unsigned char listening;
   unsigned char shown;              /* others know the descriptor's number */
   unsigned char readdone;           /* shutdown("recv") */
-  unsigned char records; /* an upper layer cuts what TCP receives */
+  unsigned char records;            /* an upper layer cuts what TCP receives */
   unsigned char restore;            /* adopted blocking: give it back so */
   struct sock_Socket *next, **link; /* the list of all that are open */
 } sock_Socket;

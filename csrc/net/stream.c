@@ -89,7 +89,7 @@ static int recvnew(lua_State *L, sock_Socket *s, size_t n, int flags) {
 }
 
 /* index 2: count; index 3: flags */
-static int recv_try(lua_State *L, int why) {
+int sock_recvtry(lua_State *L, int why) {
   sock_Socket *s = lua_touserdata(L, 1);
   size_t n = (size_t)lua_tointeger(L, 2);
   int flags = (int)lua_tointeger(L, 3), peek = flags & MSG_PEEK;
@@ -101,10 +101,6 @@ static int recv_try(lua_State *L, int why) {
   if (sock_bufferlen(&s->in) > 0 || n == 0)
     return takebuffered(L, s, n, peek);
   return recvnew(L, s, n, flags);
-}
-
-int sock_recvstream(lua_State *L, sock_Socket *s) {
-  return sock_call(L, s, SOCK_READ, recv_try);
 }
 
 /* ------------------------------------------------------------------ read */

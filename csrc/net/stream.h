@@ -15,7 +15,7 @@
 */
 void sock_claimscratch(lua_State *L, sock_Loop *loop);
 
-/* recv on a stream: index 2 holds the count, index 3 the flags. */
-int sock_recvstream(lua_State *L, sock_Socket *s);
+/* The try of recv on a stream; index 2: the count, index 3: the flags. */
+int sock_recvtry(lua_State *L, int why);
 
 #endif

@@ -23,7 +23,7 @@ int sock_fitaddress(lua_State *L, const sock_Socket *s, int index,
 
 static int notaddress(lua_State *L, const char *op, const char *text,
                       size_t len, const char *why) {
-  return sock_fail(L, EINVAL, "%s %s: %s", op, sock_quote(L, text, len), why);
+  return sock_refuse(L, "%s %s: %s", op, sock_quote(L, text, len), why);
 }
 
 /* "*" is the wildcard of the socket's family. */
@@ -57,8 +57,8 @@ static int withhost(lua_State *L, const sock_Socket *s, const char *op,
   if (s->family != AF_INET && s->family != AF_INET6)
     return sock_fail(L, EAFNOSUPPORT, "%s %s", op, sock_quote(L, host, len));
   lua_pushlstring(L, host, len);
-  sock_Query query = {lua_tostring(L, -1), port, s->family, s->type,
-                      s->timeout,          next};
+  sock_Query query = {op,      lua_tostring(L, -1), port, s->family,
+                      s->type, s->timeout,          next};
   return sock_resolve(L, &query);
 }
 

@@ -36,9 +36,11 @@ static const Flag recvflags[] = {
 static int checkflags(lua_State *L, int arg, const Flag *known) {
   int flags = 0;
   for (int i = arg; i <= lua_gettop(L); i++) {
-    const char *name = luaL_checkstring(L, i);
+    size_t len;
+    const char *name = luaL_checklstring(L, i, &len);
     const Flag *f = known;
-    while (f->name != NULL && strcmp(f->name, name) != 0)
+    while (f->name != NULL &&
+           (strlen(f->name) != len || memcmp(f->name, name, len) != 0))
       f++;
     if (f->name == NULL)
       luaL_argerror(L, i, lua_pushfstring(L, "unknown flag '%s'", name));
@@ -190,8 +192,22 @@ static int s_recv(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)n);
   lua_pushinteger(L, flags);
   if (s->type == SOCK_STREAM && !(flags & MSG_OOB))
-    return sock_recvstream(L, s);
+    return sock_call(L, s, SOCK_READ, sock_recvtry);
   return sock_call(L, s, SOCK_READ, recv_try);
+}
+
+/* The kernel gives no address at all for a Unix sender without a name. */
+static void pushsender(lua_State *L, const sock_Socket *s,
+                       sock_Sockaddr *from) {
+  if (from->len < sizeof(sa_family_t) && s->family == AF_UNIX) {
+    sock_clearaddress(from);
+    from->u.sa.sa_family = AF_UNIX;
+    from->len = sizeof(sa_family_t);
+  }
+  if (from->len >= sizeof(sa_family_t))
+    sock_pushaddress(L, from);
+  else
+    lua_pushnil(L);
 }
 
 /* index 2: count; index 3: flags */
@@ -218,10 +234,7 @@ static int recvfrom_try(lua_State *L, int why) {
     return 1;
   }
   int cut = pushdatagram(L, data, got, n);
-  if (from.len >= sizeof(sa_family_t))
-    sock_pushaddress(L, &from);
-  else
-    lua_pushnil(L); /* sent from a socket without a name */
+  pushsender(L, s, &from);
   if (!cut)
     return 2;
   lua_pushinteger(L, (lua_Integer)got);
@@ -229,6 +242,19 @@ static int recvfrom_try(lua_State *L, int why) {
 }
 
 /* On a stream: what recv gives, and the peer. */
+static int recvfromstream_try(lua_State *L, int why) {
+  const sock_Socket *s = lua_touserdata(L, 1);
+  sock_Sockaddr peer;
+  int got = sock_recvtry(L, why);
+  if (got != 1 || lua_isnil(L, -1))
+    return got;
+  if (sock_peername(s, &peer) == 0)
+    sock_pushaddress(L, &peer);
+  else
+    lua_getiuservalue(L, 1, SOCK_PEERVALUE);
+  return 2;
+}
+
 static int s_recvfrom(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
   size_t n = optcount(L, 2);
@@ -236,9 +262,8 @@ static int s_recvfrom(lua_State *L) {
   lua_settop(L, 1);
   lua_pushinteger(L, (lua_Integer)n);
   lua_pushinteger(L, flags);
-  if (s->type == SOCK_STREAM)
-    return sock_recvstream(L, s);
-  return sock_call(L, s, SOCK_READ, recvfrom_try);
+  return sock_call(L, s, SOCK_READ,
+                   s->type == SOCK_STREAM ? recvfromstream_try : recvfrom_try);
 }
 
 const luaL_Reg sock_transfermethods[] = {{"send", s_send},
