@@ -319,10 +319,17 @@ static int loop_gc(lua_State *L) {
   return 0;
 }
 
+/* SOCK_SHUFFLE=seed: the specs' way to try other orders. 0: none. */
+static unsigned long seed(void) {
+  const char *text = getenv("SOCK_SHUFFLE");
+  return text != NULL ? strtoul(text, NULL, 10) : 0;
+}
+
 void sock_openloop(lua_State *L) {
   sock_Loop *loop = lua_newuserdatauv(L, sizeof *loop, 0);
   memset(loop, 0, offsetof(sock_Loop, scratch));
   loop->budget = SOCK_BUDGET;
+  loop->shuffle = seed();
   loop->poller.fd = -1;
   sock_listinit(&loop->ready);
   sock_listinit(&loop->failed);
