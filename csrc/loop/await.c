@@ -344,15 +344,13 @@ int sock_await(lua_State *L, sock_Watch *watch, int direction, double seconds,
                sock_Try try) {
   sock_Loop *loop = watch->loop;
   sock_Link *queue = direction == SOCK_READ ? &watch->readers : &watch->writers;
-  int want = SOCK_WANTTURN;
+  int want = SOCK_WANTPLACE;
   if (seconds <= 0) /* no turn will tell: only the kernel knows */
     watch->readable = watch->writable = 1;
-  if (sock_likely(sock_listempty(queue) && --loop->budget > 0)) {
-    want = try(L, 0);
+  if (sock_likely(sock_listempty(queue))) {
+    want = sock_isspent(loop) ? SOCK_WANTTURN : try(L, 0);
     if (sock_likely(want >= 0))
       return want;
-  } else if (loop->budget > 0) {
-    want = SOCK_WANTPLACE;
   }
   if (seconds <= 0 && want != SOCK_WANTTURN)
     return try(L, ETIMEDOUT);
@@ -368,7 +366,7 @@ int sock_await(lua_State *L, sock_Watch *watch, int direction, double seconds,
 int sock_awaitqueue(lua_State *L, sock_Link *queue, double seconds, int how,
                     sock_Try try) {
   sock_Loop *loop = sock_loop(L);
-  int want = --loop->budget > 0 ? try(L, 0) : SOCK_WANTTURN;
+  int want = sock_isspent(loop) ? SOCK_WANTTURN : try(L, 0);
   if (want >= 0)
     return want;
   if (seconds <= 0 && want == SOCK_WANTWAKE)

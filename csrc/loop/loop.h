@@ -141,6 +141,12 @@ void sock_wakeall(sock_Loop *loop, sock_Link *queue, int why);
 /* Puts a task at the end of the ready queue. */
 void sock_makeready(sock_Loop *loop, sock_Waiter *w);
 
+/* Whether a task has had its share of calls that did not wait: then it is to
+** let others run (SOCK_WANTTURN), which gives it another. */
+static inline int sock_isspent(sock_Loop *loop) {
+  return --loop->budget <= 0;
+}
+
 /* ------------------------------------------------------------- watches */
 
 void sock_initwatch(sock_Watch *w, sock_Loop *loop);

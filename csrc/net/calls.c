@@ -113,12 +113,13 @@ static int connect_resolved(lua_State *L, int why) {
   lua_settop(L, 2);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 1, SOCK_PEERVALUE);
-  return sock_call(L, s, SOCK_WRITE, connect_try);
+  return sock_endcall(L, s, SOCK_WRITE, connect_try);
 }
 
 static int s_connect(lua_State *L) {
-  return sock_withaddress(L, sock_checkopen(L, 1), 2, "connect",
-                          connect_resolved);
+  sock_Socket *s = sock_checkopen(L, 1);
+  sock_begincall(s);
+  return sock_withaddress(L, s, 2, "connect", connect_resolved);
 }
 
 /* ------------------------------------------------------------- accept */

@@ -146,6 +146,17 @@ int sock_call(lua_State *L, sock_Socket *s, int direction, sock_Try try) {
   return sock_await(L, &s->watch, direction, s->timeout, try);
 }
 
+void sock_begincall(sock_Socket *s) {
+  s->deadline = s->timeout < HUGE_VAL ? platform_now() + s->timeout : HUGE_VAL;
+}
+
+int sock_endcall(lua_State *L, sock_Socket *s, int direction, sock_Try try) {
+  double left = s->deadline;
+  if (left < HUGE_VAL)
+    left = fmax(left - platform_now(), 0);
+  return sock_await(L, &s->watch, direction, left, try);
+}
+
 /* --------------------------------------------------------------- names */
 
 int sock_localname(const sock_Socket *s, sock_Sockaddr *a) {

@@ -24,6 +24,7 @@ enum { /* sock_Socket.kind: what the descriptor is */
 
 typedef struct sock_Socket {
   sock_Watch watch; /* the descriptor; first, so that both are one pointer */
+  double deadline;  /* of a call that begins with a look-up */
   double timeout;   /* seconds; HUGE_VAL for none */
   sock_Buffer in;   /* received and not yet read */
   int family;       /* AF_…; -1 where it is no socket */
@@ -91,6 +92,11 @@ int sock_reclaim(lua_State *L, int err, int *tried);
 
 /* sock_await with the socket's own limit. */
 int sock_call(lua_State *L, sock_Socket *s, int direction, sock_Try try);
+
+/* The same for a call in two steps, whose limit covers both: sock_begincall
+** before the first, and for the second what is left. */
+void sock_begincall(sock_Socket *s);
+int sock_endcall(lua_State *L, sock_Socket *s, int direction, sock_Try try);
 
 /* Each file's part of the class and of the module, for core.c. */
 void sock_opensocket(lua_State *L); /* registers the class. [-0,+0,m] */

@@ -57,6 +57,8 @@ static int failrecv(lua_State *L, const char *op, int err, int why) {
 /* All n bytes, or what there is when the stream ends. */
 static int recvall(lua_State *L, sock_Socket *s, size_t n, int peek) {
   while (sock_bufferlen(&s->in) < n) {
+    if (sock_isspent(s->watch.loop))
+      return SOCK_WANTTURN;
     int filled = fill(L, s), err = errno;
     if (filled < 0)
       return failrecv(L, "recv", err, 0);
@@ -190,6 +192,8 @@ static int read_try(lua_State *L, int why) {
     int got = readformat(L, s, filled == 0);
     if (got >= 0)
       return got;
+    if (sock_isspent(s->watch.loop))
+      return SOCK_WANTTURN;
     filled = fill(L, s);
     err = errno;
   }
@@ -264,12 +268,13 @@ static int write_try(lua_State *L, int why) {
     int err = errno;
     if (went < 0 && !sock_wouldblock(err))
       return failwrite(L, err, sent);
-    if (went < 0) {
-      lua_pushinteger(L, (lua_Integer)sent);
-      lua_replace(L, 2);
+    sent += went > 0 ? (size_t)went : 0;
+    lua_pushinteger(L, (lua_Integer)sent);
+    lua_replace(L, 2);
+    if (went < 0)
       return SOCK_WANTWRITE;
-    }
-    sent += (size_t)went;
+    if (sock_isspent(s->watch.loop))
+      return SOCK_WANTTURN;
   }
   lua_settop(L, 1);
   return 1;

@@ -109,12 +109,13 @@ static int sendto_resolved(lua_State *L, int why) {
   sock_Socket *s = lua_touserdata(L, 1);
   if (s->watch.fd < 0)
     return sendto_try(L, EBADF);
-  return sock_call(L, s, SOCK_WRITE, sendto_try);
+  return sock_endcall(L, s, SOCK_WRITE, sendto_try);
 }
 
 static int s_sendto(lua_State *L) {
-  const sock_Socket *s = sock_checkopen(L, 1);
+  sock_Socket *s = sock_checkopen(L, 1);
   luaL_checkstring(L, 2);
+  sock_begincall(s);
   return sock_withaddress(L, s, 3, "sendto", sendto_resolved);
 }
 
