@@ -255,6 +255,7 @@ static void ringtimers(sock_Loop *loop) {
 
 /* At most what was ready at the start; what gets ready meanwhile waits. */
 static void runready(lua_State *L, sock_Loop *loop) {
+  loop->unpolled += loop->nready;
   for (int n = loop->nready; n > 0 && loop->nready > 0; n--) {
     sock_Waiter *w = sock_container(loop->ready.next, sock_Waiter, ready);
     sock_listremove(&w->ready);
@@ -291,6 +292,10 @@ int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
   double next = sock_untilnext(loop);
   if (next == HUGE_VAL && seconds == HUGE_VAL && loop->hopes == 0)
     return SOCK_DEADLOCK;
+  /* tasks that only wait for each other need not ask the kernel each time */
+  if (loop->nready > 0 && loop->unpolled < SOCK_UNPOLLED)
+    return SOCK_TURNED;
+  loop->unpolled = 0;
   collect(loop, next < seconds ? next : seconds);
   return SOCK_TURNED;
 }

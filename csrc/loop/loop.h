@@ -19,6 +19,7 @@
 
 #define SOCK_SCRATCH ((size_t)65536)
 #define SOCK_BUDGET 128    /* calls in a row that did not wait */
+#define SOCK_UNPOLLED 32   /* resumes at most between two polls */
 #define SOCK_MAXDRIVERS 40 /* nested waits outside tasks */
 #define SOCK_MAXSPAWN 16   /* nested starts of tasks */
 
@@ -99,6 +100,7 @@ struct sock_Loop {
 
   sock_Link ready; /* waiters of tasks that can go on */
   int nready;
+  int unpolled; /* resumes since the last poll */
   sock_Heap timers;
 
   struct sock_Task *current; /* the task that was resumed last, or NULL */
