@@ -46,6 +46,13 @@ static int reserve(lua_State *L, sock_Buffer *b, size_t n) {
   return 1;
 }
 
+char *sock_bufferroom(lua_State *L, sock_Buffer *b, size_t *n) {
+  if (!reserve(L, b, *n))
+    return NULL;
+  *n = b->capacity - b->end;
+  return b->data + b->end;
+}
+
 int sock_bufferadd(lua_State *L, sock_Buffer *b, const char *data, size_t n) {
   if (!reserve(L, b, n))
     return 0;

@@ -28,6 +28,10 @@ static inline const char *sock_bufferdata(const sock_Buffer *b) {
 /* Appends; 0 if memory ran out, and then nothing has changed. */
 int sock_bufferadd(lua_State *L, sock_Buffer *b, const char *data, size_t n);
 
+/* Room for at least *n bytes behind the end, and in *n how many there is room
+** for; NULL if memory ran out, and then nothing has changed. */
+char *sock_bufferroom(lua_State *L, sock_Buffer *b, size_t *n);
+
 /* Drops the first n bytes. */
 void sock_bufferdrop(lua_State *L, sock_Buffer *b, size_t n);
 

@@ -81,11 +81,10 @@ typedef struct sock_Home {
 struct sock_Loop {
   lua_State *main;             /* where the interpreter hangs its ^C hook */
   struct sock_Socket *sockets; /* all that are open; net/socket.c's */
-  /* Whose bytes the scratch holds, and how many: from a stream's receive
-  ** until the Lua string exists, so that running out of memory in between
-  ** loses nothing; net/stream.c's. */
+  /* Whose bytes the scratch holds, and where, until they are read or
+  ** somebody else needs it; net/input.c's. */
   struct sock_Socket *owner;
-  size_t held;
+  size_t heldstart, heldend;
 
   sock_Poller poller;   /* opened by the first wait that needs it */
   sock_Watch **watches; /* by descriptor; registered ones */

@@ -1,7 +1,7 @@
 /* adopt.c: descriptors that others made, and ours given away. */
 #include "base/platform.h"
 #include "base/error.h"
-#include "net/socket.h"
+#include "net/input.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -84,8 +84,8 @@ static int s_fd(lua_State *L) {
 
 static int s_detach(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
-  size_t held = s->watch.loop->owner == s ? s->watch.loop->held : 0;
-  held += sock_bufferlen(&s->in);
+  size_t held;
+  (void)sock_arrived(s, &held);
   if (held > 0)
     return sock_fail(L, EBUSY, "detach: %I bytes are buffered",
                      (lua_Integer)held);

@@ -3,7 +3,9 @@
 #include "base/error.h"
 #include "loop/channel.h"
 #include "loop/task.h"
+#include "net/input.h"
 #include "net/names.h"
+#include "net/read.h"
 #include "net/socket.h"
 
 #include <stddef.h>
@@ -88,6 +90,7 @@ sock_Socket *sock_newsocket(lua_State *L) {
   sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 1);
   sock_initwatch(&s->watch, sock_loop(L));
   s->timeout = HUGE_VAL;
+  s->limit = SOCK_LIMIT;
   return s;
 }
 
@@ -111,9 +114,7 @@ int sock_disown(lua_State *L, sock_Socket *s, int forget) {
   *s->link = s->next;
   if (s->next != NULL)
     s->next->link = s->link;
-  if (s->watch.loop->owner == s)
-    s->watch.loop->owner = NULL;
-  sock_bufferfree(L, &s->in);
+  sock_dropinput(L, s);
   /* the description may be shared with who gave it to us */
   if (s->restore)
     (void)platform_setnonblock(fd, 0);
@@ -194,7 +195,8 @@ static void pushlocal(lua_State *L, const sock_Socket *s) {
     lua_pushfstring(L, "descriptor %d", s->watch.fd);
 }
 
-int sock_failsocket(lua_State *L, int index, const char *op, int err) {
+/* What a message says a call was tried on. */
+static const char *pushsubject(lua_State *L, int index) {
   const sock_Socket *s = lua_touserdata(L, index);
   if (s->watch.fd < 0)
     lua_pushliteral(L, "socket");
@@ -202,9 +204,20 @@ int sock_failsocket(lua_State *L, int index, const char *op, int err) {
     lua_pushfstring(L, "descriptor %d", s->watch.fd);
   else if (!pushpeer(L, index, s))
     pushlocal(L, s);
-  int n = sock_fail(L, err, "%s %s", op, lua_tostring(L, -1));
-  lua_remove(L, -1 - n);
-  return n;
+  return lua_tostring(L, -1);
+}
+
+int sock_failsocket(lua_State *L, int index, const char *op, int err) {
+  return sock_fail(L, err, "%s %s", op, pushsubject(L, index));
+}
+
+int sock_failsocketas(lua_State *L, int index, const char *op, int err,
+                      const char *why) {
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s %s: %s", op, pushsubject(L, index), why);
+  lua_remove(L, -2);
+  sock_errorcode(L, err);
+  return 3;
 }
 
 /* "tcp ", "udp ", "raw "; nothing where the address says it itself. */
@@ -287,7 +300,8 @@ void sock_opensocket(lua_State *L) {
   sock_newclass(L, &sock_socketclass);
   sock_addmethods(L, &sock_socketclass, sock_callmethods);
   sock_addmethods(L, &sock_socketclass, sock_transfermethods);
-  sock_addmethods(L, &sock_socketclass, sock_streammethods);
+  sock_addmethods(L, &sock_socketclass, sock_readmethods);
+  sock_addmethods(L, &sock_socketclass, sock_writemethods);
   sock_addmethods(L, &sock_socketclass, sock_optionmethods);
   sock_addmethods(L, &sock_socketclass, sock_waitmethods);
   sock_addmethods(L, &sock_socketclass, sock_adoptmethods);

@@ -26,6 +26,7 @@ typedef struct sock_Socket {
   sock_Watch watch; /* the descriptor; first, so that both are one pointer */
   double deadline;  /* of a call that begins with a look-up */
   double timeout;   /* seconds; HUGE_VAL for none */
+  size_t limit;     /* the longest line or length-prefixed field */
   sock_Buffer in;   /* received and not yet read */
   int family;       /* AF_…; -1 where it is no socket */
   int type;         /* SOCK_STREAM …; a pipe, terminal or file is a stream */
@@ -71,6 +72,10 @@ sock_Socket *sock_owner(lua_State *L, int fd);
 ** its peer's where known, else its own. */
 int sock_failsocket(lua_State *L, int index, const char *op, int err);
 
+/* The same with words of our own for the error. */
+int sock_failsocketas(lua_State *L, int index, const char *op, int err,
+                      const char *why);
+
 /* Pushes what tostring says of the socket at `index`. */
 const char *sock_sockettext(lua_State *L, int index);
 
@@ -102,7 +107,7 @@ int sock_endcall(lua_State *L, sock_Socket *s, int direction, sock_Try try);
 void sock_opensocket(lua_State *L); /* registers the class. [-0,+0,m] */
 extern const luaL_Reg sock_socketfunctions[], sock_adoptfunctions[];
 extern const luaL_Reg sock_callmethods[], sock_transfermethods[];
-extern const luaL_Reg sock_streammethods[];
+extern const luaL_Reg sock_readmethods[], sock_writemethods[];
 extern const luaL_Reg sock_adoptmethods[];
 extern const luaL_Reg sock_optionmethods[], sock_optionfunctions[];
 extern const luaL_Reg sock_waitmethods[], sock_waitfunctions[];

@@ -3,6 +3,7 @@
 */
 #include "base/platform.h"
 #include "base/error.h"
+#include "net/input.h"
 #include "net/stream.h"
 #include "net/target.h"
 #include "net/transport.h"

@@ -4,7 +4,7 @@
 */
 #include "base/platform.h"
 #include "base/error.h"
-#include "net/socket.h"
+#include "net/input.h"
 
 #include <stdio.h>
 
@@ -61,8 +61,10 @@ static void lookatbuffers(sock_Set *set) {
   for (int i = 0; i < set->count; i++) {
     sock_Entry *e = &set->entry[i];
     const sock_Socket *s = (const sock_Socket *)(const void *)e->watch;
-    if (s != NULL && e->wanted & SOCK_READ &&
-        (sock_bufferlen(&s->in) > 0 || s->watch.loop->owner == s))
+    size_t len = 0;
+    if (s != NULL)
+      (void)sock_arrived(s, &len);
+    if (len > 0 && e->wanted & SOCK_READ)
       e->ready |= SOCK_READ;
   }
 }
