@@ -248,6 +248,7 @@ static int drive(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
 static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
                     double deadline) {
   lua_Hook before = lua_gethook(loop->main);
+  sock_flushdirty(loop);
   for (;;) {
     sigset_t interrupts, old;
     sigemptyset(&interrupts);
@@ -340,8 +341,8 @@ static int waitfor(lua_State *L, sock_Loop *loop, sock_Waiter *plan, int want) {
   return drive(L, loop, plan, want);
 }
 
-int sock_await(lua_State *L, sock_Watch *watch, int direction, double seconds,
-               sock_Try try) {
+static int await(lua_State *L, sock_Watch *watch, int direction, double seconds,
+                 int shielded, sock_Try try) {
   sock_Loop *loop = watch->loop;
   sock_Link *queue = direction == SOCK_READ ? &watch->readers : &watch->writers;
   int want = SOCK_WANTPLACE;
@@ -359,8 +360,19 @@ int sock_await(lua_State *L, sock_Watch *watch, int direction, double seconds,
   plan.try = try;
   plan.watch = watch;
   plan.queue = queue;
+  plan.shielded = (unsigned char)shielded;
   plan.deadline = seconds < HUGE_VAL ? platform_now() + seconds : HUGE_VAL;
   return waitfor(L, loop, &plan, want);
+}
+
+int sock_await(lua_State *L, sock_Watch *watch, int direction, double seconds,
+               sock_Try try) {
+  return await(L, watch, direction, seconds, 0, try);
+}
+
+int sock_awaitshielded(lua_State *L, sock_Watch *watch, int direction,
+                       double seconds, sock_Try try) {
+  return await(L, watch, direction, seconds, 1, try);
 }
 
 int sock_awaitqueue(lua_State *L, sock_Link *queue, double seconds, int how,

@@ -23,6 +23,10 @@
 int sock_await(lua_State *L, sock_Watch *watch, int direction, double seconds,
                sock_Try try);
 
+/* The same, and a cancel does not end it. */
+int sock_awaitshielded(lua_State *L, sock_Watch *watch, int direction,
+                       double seconds, sock_Try try);
+
 /* How a wait for something that is no descriptor is meant. */
 enum {
   SOCK_INSIDE = 0,  /* only the program itself can end it */

@@ -118,6 +118,7 @@ void sock_initwatch(sock_Watch *w, sock_Loop *loop) {
   sock_listinit(&w->readers);
   sock_listinit(&w->writers);
   sock_listinit(&w->observers);
+  sock_listinit(&w->dirty);
 }
 
 sock_Watch *sock_watchof(const sock_Loop *loop, int fd) {
@@ -179,8 +180,17 @@ int sock_register(sock_Watch *w) {
   return 0;
 }
 
+void sock_flushdirty(sock_Loop *loop) {
+  while (!sock_listempty(&loop->dirty)) {
+    sock_Watch *w = sock_container(loop->dirty.next, sock_Watch, dirty);
+    w->flush(w); /* takes it off the list */
+  }
+}
+
 void sock_unregister(sock_Watch *w, int forget) {
   sock_Loop *loop = w->loop;
+  sock_listremove(&w->dirty);
+  w->flushing = 0;
   if (w->registered) {
     if (sock_watchof(loop, w->fd) == w)
       loop->watches[w->fd] = NULL;
@@ -219,6 +229,8 @@ void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
     w->hungup = 1;
   if (what & SOCK_URGENT)
     w->urgent = 1;
+  if (w->flushing && what & SOCK_WRITE && sock_listempty(&w->writers))
+    w->flush(w);
   wakewanting(loop, &w->readers, what);
   wakewanting(loop, &w->writers, what);
   if (!sock_listempty(&w->observers))
@@ -238,6 +250,8 @@ unsigned sock_wanted(const sock_Watch *w) {
   }
   if (w->notify != NULL)
     wanted |= SOCK_READ;
+  if (w->flushing)
+    wanted |= SOCK_WRITE;
   wanted |= sock_observed(w);
   return wanted;
 }
@@ -274,6 +288,7 @@ double sock_untilnext(const sock_Loop *loop) {
 }
 
 static void collect(sock_Loop *loop, double seconds) {
+  sock_flushdirty(loop);
   if (loop->poller.type == NULL)
     (void)platform_poll(NULL, 0, seconds, NULL);
   else
@@ -337,6 +352,7 @@ void sock_openloop(lua_State *L) {
   loop->shuffle = seed();
   loop->poller.fd = -1;
   sock_listinit(&loop->ready);
+  sock_listinit(&loop->dirty);
   sock_listinit(&loop->failed);
   sock_listinit(&loop->idle);
   sock_listinit(&loop->home.frames);

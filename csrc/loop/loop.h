@@ -97,6 +97,8 @@ struct sock_Loop {
   sock_Watch signalwatch;
   int signalpipe; /* where the handler writes; 0: not open yet */
 
+  sock_Link dirty; /* watches whose owners hold output */
+
   sock_Link ready; /* waiters of tasks that can go on */
   int nready;
   int unpolled; /* resumes since the last poll */
@@ -157,6 +159,10 @@ int sock_openpoller(sock_Loop *loop);
 
 /* Registers it with the poller, once; 0 or errno. */
 int sock_register(sock_Watch *w);
+
+/* Sends what full-buffered sockets hold, as far as it goes without waiting;
+** before every wait. */
+void sock_flushdirty(sock_Loop *loop);
 
 /* Before its descriptor is closed or given away: ends its registration and
 ** every wait for it, as closed. */

@@ -86,6 +86,7 @@ static int s_detach(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
   size_t held;
   (void)sock_arrived(s, &held);
+  held += sock_bufferlen(&s->out);
   if (held > 0)
     return sock_fail(L, EBUSY, "detach: %I bytes are buffered",
                      (lua_Integer)held);

@@ -4,6 +4,7 @@
 */
 #include "base/platform.h"
 #include "base/error.h"
+#include "net/output.h"
 #include "net/target.h"
 #include "net/transport.h"
 
@@ -187,18 +188,34 @@ static int s_accept(lua_State *L) {
 
 /* ------------------------------------------- shutdown and both its ends */
 
+/* index 2: how. What waits to leave, leaves before its end is said. */
+static int shutdown_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  int how = (int)lua_tointeger(L, 2);
+  if (why != 0)
+    return sock_failsocket(L, 1, "shutdown", why);
+  int first = how != SHUT_RD ? sock_flushfirst(L, s, "shutdown") : 0;
+  if (first != 0)
+    return first;
+  /* even where it says ENOTCONN, a receive ends from now on */
+  if (how != SHUT_WR)
+    s->readdone = 1;
+  if (shutdown(s->watch.fd, how) < 0)
+    return sock_failsocket(L, 1, "shutdown", errno);
+  lua_settop(L, 1);
+  return 1;
+}
+
 static int s_shutdown(lua_State *L) {
   static const char *const names[] = {"recv", "send", "both", NULL};
   static const int ways[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
   sock_Socket *s = sock_checkopen(L, 1);
   int how = ways[luaL_checkoption(L, 2, "both", names)];
   lua_settop(L, 1);
-  /* even where it says ENOTCONN, a receive ends from now on */
-  if (how != SHUT_WR)
-    s->readdone = 1;
-  if (shutdown(s->watch.fd, how) < 0)
-    return sock_failsocket(L, 1, "shutdown", errno);
-  return 1;
+  lua_pushinteger(L, how);
+  if (how == SHUT_RD || sock_bufferlen(&s->out) == 0)
+    return shutdown_try(L, 0);
+  return sock_call(L, s, SOCK_WRITE, shutdown_try);
 }
 
 static int s_getsockname(lua_State *L) {

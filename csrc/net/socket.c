@@ -5,6 +5,7 @@
 #include "loop/task.h"
 #include "net/input.h"
 #include "net/names.h"
+#include "net/output.h"
 #include "net/read.h"
 #include "net/socket.h"
 
@@ -115,6 +116,7 @@ int sock_disown(lua_State *L, sock_Socket *s, int forget) {
   if (s->next != NULL)
     s->next->link = s->link;
   sock_dropinput(L, s);
+  sock_bufferfree(L, &s->out);
   /* the description may be shared with who gave it to us */
   if (s->restore)
     (void)platform_setnonblock(fd, 0);
@@ -261,10 +263,39 @@ static int s_tostring(lua_State *L) {
   return 1;
 }
 
-static int s_close(lua_State *L) {
-  sock_closesocket(L, sock_checksocket(L, 1));
+/* A socket that nobody holds: what leaves without waiting, leaves. */
+static int s_gc(lua_State *L) {
+  sock_Socket *s = sock_checksocket(L, 1);
+  if (s->watch.fd >= 0 && sock_bufferlen(&s->out) > 0)
+    (void)sock_pushoutput(L, s);
+  sock_closesocket(L, s);
+  return 0;
+}
+
+/* What waits to leave is given CLOSING seconds, whatever is cancelled. */
+#define CLOSING 5
+
+static int close_try(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  int first = why;
+  if (s->watch.fd >= 0)
+    first = why != 0 ? sock_failsocket(L, 1, "close", why)
+                     : sock_flushfirst(L, s, "close");
+  if (first < 0)
+    return first;
+  sock_closesocket(L, s);
+  if (first > 0)
+    return first;
   lua_pushboolean(L, 1);
   return 1;
+}
+
+static int s_close(lua_State *L) {
+  sock_Socket *s = sock_checksocket(L, 1);
+  lua_settop(L, 1);
+  if (sock_likely(sock_bufferlen(&s->out) == 0 && s->outerror == 0))
+    return close_try(L, 0);
+  return sock_awaitshielded(L, &s->watch, SOCK_WRITE, CLOSING, close_try);
 }
 
 static int s_settimeout(lua_State *L) {
@@ -284,7 +315,7 @@ static int s_gettimeout(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg meta[] = {{"__gc", s_close},
+static const luaL_Reg meta[] = {{"__gc", s_gc},
                                 {"__close", s_close},
                                 {"__tostring", s_tostring},
                                 {NULL, NULL}};

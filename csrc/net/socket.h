@@ -28,6 +28,9 @@ typedef struct sock_Socket {
   double timeout;   /* seconds; HUGE_VAL for none */
   size_t limit;     /* the longest line or length-prefixed field */
   sock_Buffer in;   /* received and not yet read */
+  sock_Buffer out;  /* written and not yet sent */
+  size_t vbuf;      /* how many bytes may wait there; 0: none */
+  int outerror;     /* of a flush that nobody has been told of */
   int family;       /* AF_…; -1 where it is no socket */
   int type;         /* SOCK_STREAM …; a pipe, terminal or file is a stream */
   int protocol;     /* as the kernel has it */
@@ -36,6 +39,7 @@ typedef struct sock_Socket {
   unsigned char listening;
   unsigned char shown;              /* others know the descriptor's number */
   unsigned char readdone;           /* shutdown("recv") */
+  unsigned char halfway;            /* a write is, or was torn there */
   unsigned char records;            /* an upper layer cuts what TCP receives */
   unsigned char restore;            /* adopted blocking: give it back so */
   struct sock_Socket *next, **link; /* the list of all that are open */

@@ -4,6 +4,7 @@
 #include "base/platform.h"
 #include "base/error.h"
 #include "net/input.h"
+#include "net/output.h"
 #include "net/stream.h"
 #include "net/target.h"
 #include "net/transport.h"
@@ -59,7 +60,9 @@ static int send_try(lua_State *L, int why) {
   struct iovec piece;
   piece.iov_base = (void *)(uintptr_t)lua_tolstring(L, 2, &piece.iov_len);
   ssize_t sent = -1;
-  int err = why;
+  int err = why, first = why == 0 ? sock_flushfirst(L, s, "send") : 0;
+  if (first != 0)
+    return first;
   if (why == 0) {
     sent = sock_transmit(s, &piece, 1, (int)lua_tointeger(L, 3));
     err = errno;
