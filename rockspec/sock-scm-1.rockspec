@@ -65,5 +65,6 @@ build = {
     },
     ["sock"] = "lua/sock/init.lua",
     ["sock.scope"] = "lua/sock/scope.lua",
+    ["sock.types"] = "lua/sock/types.lua",
   },
 }
