@@ -7,7 +7,10 @@
 
 local sock = require "sock"
 
+io.stdout:setvbuf("line")
+
 local listener = assert(sock.socket("inet", "stream"))
+assert(listener:setsockopt("reuseaddr", true)) -- so that it can be started again at once
 assert(listener:bind("127.0.0.1", tonumber(arg[1]) or 0))
 assert(listener:listen())
 print("listening on 127.0.0.1 port " .. listener:getsockname().port)

@@ -52,6 +52,7 @@ build = {
         "csrc/net/optionkinds.c",
         "csrc/net/options.c",
         "csrc/net/optiontable.c",
+        "csrc/net/output.c",
         "csrc/net/read.c",
         "csrc/net/resolve.c",
         "csrc/net/socket.c",
@@ -69,5 +70,6 @@ build = {
     },
     ["sock"] = "lua/sock/init.lua",
     ["sock.scope"] = "lua/sock/scope.lua",
+    ["sock.types"] = "lua/sock/types.lua",
   },
 }

@@ -40,11 +40,15 @@ static void settimer(lua_State *L, sock_Loop *loop, sock_Home *home,
   }
 }
 
-/* Hangs it where it belongs; `again`: it had its turn and keeps it. */
+/*
+** Hangs it where it belongs; `again`: it had its turn and keeps it, also
+** while it only lets others run, for nobody may write in the middle.
+*/
 static void hang(sock_Waiter *w, int again) {
-  if (w->queue == NULL || w->want == SOCK_WANTTURN || !sock_listempty(&w->link))
+  if (w->queue == NULL || !sock_listempty(&w->link) ||
+      (w->want == SOCK_WANTTURN && w->watch == NULL))
     return;
-  if (again)
+  if (again && w->want != SOCK_WANTPLACE)
     sock_listpushfront(w->queue, &w->link);
   else
     sock_listpushback(w->queue, &w->link);
@@ -60,6 +64,21 @@ static int watchfor(sock_Waiter *w) {
   if (w->watch->always)
     w->watch->readable = w->watch->writable = 1;
   return err;
+}
+
+/*
+** An error that a try does not find stands in the error queue, and poll(2)
+** says so for ever: then the try is repeated, in growing pauses.
+*/
+static int tryonce(lua_State *L, sock_Waiter *w, int why) {
+  sock_Watch *watch = w->watch;
+  int want = w->try(L, why);
+  if (want >= 0 || watch == NULL || !watch->erroronly)
+    return want;
+  watch->erroronly = 0;
+  watch->readable = watch->writable = 1;
+  return want == SOCK_WANTREAD || want == SOCK_WANTWRITE ? SOCK_WANTPAUSE
+                                                         : want;
 }
 
 /* Begins a wait. It may have ended at once; then it only lets others run. */
@@ -79,7 +98,7 @@ static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
   }
   hang(w, again);
   loop->hopes += w->hope;
-  if (w->set != NULL)
+  if (w->set != NULL && want != SOCK_WANTTURN)
     sock_observe(w->set, w);
   if (!w->shielded && home->cancelled)
     sock_wake(loop, w, ECANCELED);
@@ -99,19 +118,29 @@ static int raisecancelled(lua_State *L) {
 static int proceed(lua_State *L, sock_Loop *loop, const sock_Home *home,
                    sock_Waiter *w) {
   int cancelled = w->why == ECANCELED || (home->cancelled && !w->shielded);
-  int first = sock_listempty(&w->link) || w->queue->next == &w->link;
+  int first = w->queue == NULL || sock_listempty(w->queue) ||
+              w->queue->next == &w->link;
   if (!first && !cancelled && w->why == 0 && w->watch != NULL)
     return SOCK_WANTPLACE;
   sock_leave(loop, w);
-  if (cancelled) {
-    if (w->why == 0 && w->queue != NULL && w->watch == NULL)
-      sock_wakenext(loop, w->queue); /* the wake was meant for somebody */
+  /* a wake that was, or would have been, for this one is for the next */
+  if ((cancelled || w->why != 0) && w->queue != NULL && w->watch == NULL)
+    sock_wakenext(loop, w->queue);
+  if (cancelled)
     return raisecancelled(L);
-  }
-  return w->try(L, w->why);
+  return tryonce(L, w, w->why);
 }
 
 /* ------------------------------------------------------------ in a task */
+
+static int resumed(lua_State *L, int status, lua_KContext serial);
+
+static int yield(lua_State *L, sock_Loop *loop, sock_Task *t) {
+  t->inwait = 1;
+  t->serial = ++loop->serial;
+  sock_pushmark(L);
+  return lua_yieldk(L, 1, (lua_KContext)t->serial, resumed);
+}
 
 static int resumed(lua_State *L, int status, lua_KContext serial) {
   (void)status;
@@ -119,16 +148,14 @@ static int resumed(lua_State *L, int status, lua_KContext serial) {
   sock_Task *t = loop->current;
   if (t == NULL || !t->resumed || t->top != L ||
       t->serial != (unsigned long)serial)
-    return luaL_error(L, "attempt to resume a coroutine that waits");
+    return sock_refuseresume(L, (unsigned long)serial);
   t->resumed = t->inwait = 0;
   t->home.waiter = NULL;
   int got = proceed(L, loop, &t->home, &t->waiter);
   if (got >= 0)
     return got;
   begin(L, loop, &t->home, &t->waiter, got, 1);
-  t->inwait = 1;
-  sock_pushmark(L);
-  return lua_yieldk(L, 1, (lua_KContext)++t->serial, resumed);
+  return yield(L, loop, t);
 }
 
 static int suspend(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
@@ -143,15 +170,19 @@ static int suspend(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
   w->pause = PAUSE_FIRST;
   w->shielded = plan->shielded;
   w->outside = plan->outside;
+  if (L != t->co) { /* whoever resumed it may be closed and let go of it */
+    sock_pushtask(L, t);
+    lua_pushthread(L);
+    lua_setiuservalue(L, -2, SOCK_TASKTOP);
+    lua_pop(L, 1);
+  }
   begin(L, loop, &t->home, w, want, 0);
-  t->inwait = 1;
-  sock_pushmark(L);
-  return lua_yieldk(L, 1, (lua_KContext)++t->serial, resumed);
+  return yield(L, loop, t);
 }
 
 /* --------------------------------------------------------- outside tasks */
 
-enum { DRIVEN, INTERRUPTED, DEADLOCKED };
+enum { DRIVEN, INTERRUPTED, DEADLOCKED, TOODEEP };
 
 static int nothing(lua_State *L) {
   (void)L;
@@ -197,10 +228,13 @@ static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
   loop->current = NULL;
   loop->depth++;
   do {
+    loop->toodeep = 0;
     if (pressed(loop, before))
       how = INTERRUPTED;
     else if (sock_turn(L, loop, w, HUGE_VAL) == SOCK_DEADLOCK)
       how = DEADLOCKED;
+    else if (loop->toodeep && w->waiting)
+      how = TOODEEP;
   } while (w->waiting && how == DRIVEN);
   loop->depth--;
   loop->current = current;
@@ -209,7 +243,7 @@ static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
 
 static int drive(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
                  int want) {
-  sock_Home *home = loop->current != NULL ? &loop->current->home : &loop->home;
+  sock_Home *home = loop->current != NULL ? &loop->current->home : loop->home;
   sock_Waiter w, *outer = home->waiter;
   lua_Hook before = lua_gethook(loop->main);
   int again = 0;
@@ -232,6 +266,8 @@ static int drive(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
         sock_pushdeadlock(L);
         return lua_error(L);
       }
+      if (how == TOODEEP)
+        return luaL_error(L, "too many nested waits");
       interrupt(L, loop);
       before = lua_gethook(loop->main); /* it was another hook */
     }
@@ -257,9 +293,12 @@ static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
     double left = deadline - platform_now();
     int stop = pressed(loop, before);
     int ready = stop ? -1 : platform_poll(p, n, left > 0 ? left : 0, &old);
+    int err = errno;
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (ready > 0)
       return 0;
+    if (ready < 0 && !stop && err != EINTR)
+      return err;
     if (stop || pressed(loop, before)) {
       interrupt(L, loop);
       before = lua_gethook(loop->main);
@@ -273,8 +312,8 @@ static int pollset(lua_State *L, sock_Loop *loop, sock_Set *set, double limit,
                    double frame) {
   struct pollfd *p = sock_fillpoll(set);
   int why = pollonce(L, loop, p, (nfds_t)set->count, limit);
-  if (why == 0)
-    return 0;
+  if (why != ETIMEDOUT)
+    return why;
   return frame <= limit && frame < HUGE_VAL ? ECANCELED : ETIMEDOUT;
 }
 
@@ -283,6 +322,8 @@ static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
                      double frame) {
   double limit = fmin(w->deadline, frame), until = limit;
   struct pollfd p = {-1, 0, 0};
+  if (w->want == SOCK_WANTTURN)
+    return 0;
   if (w->set != NULL)
     return pollset(L, loop, w->set, limit, frame);
   if (w->watch != NULL) {
@@ -294,20 +335,23 @@ static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
     until = fmin(platform_now() + w->pause, limit);
     w->pause = fmin(w->pause * 2, PAUSE_LONGEST);
   }
-  if (w->want == SOCK_WANTTURN)
-    return 0;
-  if (w->want == SOCK_WANTWAKE && limit == HUGE_VAL)
+  if (w->want == SOCK_WANTPLACE ||
+      (w->want == SOCK_WANTWAKE && limit == HUGE_VAL))
     return luaL_error(L, "attempt to wait for the program in a finalizer");
   int why = pollonce(L, loop, &p, 1, until);
-  if (w->watch != NULL)
+  if (w->watch != NULL) {
     w->watch->readable = w->watch->writable = 1;
-  if (why == 0 || (w->want == SOCK_WANTPAUSE && until < limit))
+    w->watch->erroronly = p.revents == POLLERR;
+  }
+  if (why != ETIMEDOUT)
+    return why;
+  if (w->want == SOCK_WANTPAUSE && until < limit)
     return 0;
   return frame <= w->deadline ? ECANCELED : ETIMEDOUT;
 }
 
 static int plain(lua_State *L, sock_Loop *loop, sock_Waiter *w, int want) {
-  sock_Home *home = loop->current != NULL ? &loop->current->home : &loop->home;
+  sock_Home *home = loop->current != NULL ? &loop->current->home : loop->home;
   w->pause = PAUSE_FIRST;
   loop->budget = SOCK_BUDGET;
   while (want < 0) {
@@ -318,7 +362,7 @@ static int plain(lua_State *L, sock_Loop *loop, sock_Waiter *w, int want) {
     /* a finalizer may have closed it meanwhile */
     if (w->watch != NULL && w->watch->fd < 0)
       why = EBADF;
-    want = w->try(L, why);
+    want = tryonce(L, w, why);
   }
   return want;
 }
@@ -335,7 +379,8 @@ static int waitfor(lua_State *L, sock_Loop *loop, sock_Waiter *plan, int want) {
   if (t != NULL && t->top == L && lua_isyieldable(L))
     return suspend(L, loop, plan, want);
   int alone = loop->tasks == 0 && sock_listempty(&loop->failed) &&
-              (plan->watch != NULL || plan->set != NULL);
+              (plan->watch != NULL ||
+               (plan->set != NULL && plan->set->count <= SOCK_ATONCE));
   if (infinalizer(L, loop) || (alone && want != SOCK_WANTPLACE))
     return plain(L, loop, plan, want);
   return drive(L, loop, plan, want);
@@ -395,10 +440,10 @@ int sock_awaitqueue(lua_State *L, sock_Link *queue, double seconds, int how,
 
 int sock_awaitset(lua_State *L, int index, double seconds, sock_Try try) {
   sock_Waiter plan;
-  int want = try(L, 0);
+  int want = sock_isspent(sock_loop(L)) ? SOCK_WANTTURN : try(L, 0);
   if (want >= 0)
     return want;
-  if (seconds <= 0)
+  if (seconds <= 0 && want == SOCK_WANTWAKE)
     return try(L, ETIMEDOUT);
   sock_initwaiter(&plan, NULL);
   plan.try = try;

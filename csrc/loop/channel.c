@@ -167,8 +167,11 @@ static int l_channel(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg meta[] = {
-    {"__len", c_len}, {"__tostring", c_tostring}, {NULL, NULL}};
+/* A coroutine that was closed in its wait leaves its task's waiter here. */
+static const luaL_Reg meta[] = {{"__gc", c_close},
+                                {"__len", c_len},
+                                {"__tostring", c_tostring},
+                                {NULL, NULL}};
 
 static const luaL_Reg methods[] = {{"put", c_put},
                                    {"get", c_get},

@@ -46,9 +46,9 @@ static int answer(lua_State *L, lua_State *co, int status, int n, Answer give) {
 }
 
 /* The wait of an inner coroutine becomes this one's; `top` stays. */
-static int passon(lua_State *L, lua_KFunction again) {
+static int passon(lua_State *L, const sock_Task *t, lua_KFunction again) {
   sock_pushmark(L);
-  return lua_yieldk(L, 1, (lua_KContext)0, again);
+  return lua_yieldk(L, 1, (lua_KContext)t->serial, again);
 }
 
 static int go(lua_State *L, lua_State *co, int nargs, lua_KFunction again,
@@ -62,21 +62,23 @@ static int go(lua_State *L, lua_State *co, int nargs, lua_KFunction again,
   if (!passes)
     return answer(L, co, status, n, give);
   if (status == LUA_YIELD && waits(t))
-    return passon(L, again);
+    return passon(L, t, again);
   t->top = L;
   return answer(L, co, status, n, give);
 }
 
 /* The loop has resumed the task: on, down to the coroutine that waits. */
-static int goon(lua_State *L, lua_State *co, lua_KFunction again, Answer give) {
+static int goon(lua_State *L, lua_State *co, lua_KContext serial,
+                lua_KFunction again, Answer give) {
   sock_Task *t = sock_loop(L)->current;
-  if (t == NULL || !t->resumed)
-    return luaL_error(L, "attempt to resume a coroutine that waits");
+  if (t == NULL || !t->resumed || t->serial != (unsigned long)serial)
+    return sock_refuseresume(L, (unsigned long)serial);
   if (sock_isinwait(co))
     lua_pop(co, 1);
   int n, status = lua_resume(co, L, 0, &n);
   if (status == LUA_YIELD && waits(t))
-    return passon(L, again);
+    return passon(L, t, again);
+  t->resumed = 0;
   if (waits(t)) { /* it could not be resumed */
     t->inwait = 0;
     t->home.waiter = NULL;
@@ -108,10 +110,9 @@ static int giveresume(lua_State *L, int n) {
   return n >= 0 ? n + 1 : 2;
 }
 
-static int resume_again(lua_State *L, int status, lua_KContext ctx) {
+static int resume_again(lua_State *L, int status, lua_KContext serial) {
   (void)status;
-  (void)ctx;
-  return goon(L, lua_tothread(L, 1), resume_again, giveresume);
+  return goon(L, lua_tothread(L, 1), serial, resume_again, giveresume);
 }
 
 static int l_resume(lua_State *L) {
@@ -152,10 +153,10 @@ static int givewrap(lua_State *L, int n) {
   return lua_error(L);
 }
 
-static int wrap_again(lua_State *L, int status, lua_KContext ctx) {
+static int wrap_again(lua_State *L, int status, lua_KContext serial) {
   (void)status;
-  (void)ctx;
-  return goon(L, lua_tothread(L, lua_upvalueindex(1)), wrap_again, givewrap);
+  return goon(L, lua_tothread(L, lua_upvalueindex(1)), serial, wrap_again,
+              givewrap);
 }
 
 static int callwrap(lua_State *L) {

@@ -21,7 +21,9 @@ double sock_framelimit(lua_State *L, sock_Home *home) {
   double limit = HUGE_VAL;
   for (sock_Link *l = home->frames.next; l != &home->frames; l = l->next) {
     sock_Frame *f = sock_container(l, sock_Frame, link);
-    f->active = f->owner == L || lua_status(f->owner) != LUA_YIELD;
+    lua_Debug ar; /* a closed coroutine has no function that runs */
+    f->active = f->owner == L || (lua_status(f->owner) != LUA_YIELD &&
+                                  lua_getstack(f->owner, 0, &ar));
     if (f->active)
       limit = fmin(limit, f->deadline);
   }
@@ -53,7 +55,7 @@ static void enter(lua_State *L, sock_Frame *f) {
     sock_pushtask(L, loop->current);
     lua_setiuservalue(L, 1, TASK);
   }
-  f->home = loop->current != NULL ? &loop->current->home : &loop->home;
+  f->home = loop->current != NULL ? &loop->current->home : loop->home;
   f->owner = L;
   f->active = 1; /* until the next wait says otherwise */
   sock_listpushfront(&f->home->frames, &f->link);
@@ -67,6 +69,7 @@ static int call(lua_State *L, lua_KFunction done) {
   sock_Frame *f = sock_checkframe(L, 1);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   enter(L, f);
+  lua_toclose(L, 1); /* coroutine.close ends a generator's frames at once */
   sock_pushonfailure(L);
   lua_insert(L, 2);
   return done(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, 0, done), 0);
@@ -127,7 +130,8 @@ static int f_cancel(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg meta[] = {{"__gc", frame_gc}, {NULL, NULL}};
+static const luaL_Reg meta[] = {
+    {"__gc", frame_gc}, {"__close", frame_gc}, {NULL, NULL}};
 static const luaL_Reg methods[] = {{"cancel", f_cancel}, {NULL, NULL}};
 static const sock_Class class = {"frame", meta, methods};
 
@@ -146,7 +150,7 @@ static sock_Frame *newframe(lua_State *L, double deadline) {
 /* iscancelled(): whether waits here are to be cancelled, by whoever */
 static int l_iscancelled(lua_State *L) {
   sock_Loop *loop = sock_loop(L);
-  sock_Home *home = loop->current != NULL ? &loop->current->home : &loop->home;
+  sock_Home *home = loop->current != NULL ? &loop->current->home : loop->home;
   lua_pushboolean(L, home->cancelled ||
                          sock_framelimit(L, home) <= platform_now());
   return 1;

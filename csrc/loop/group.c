@@ -173,7 +173,14 @@ static int l_pollfd(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg meta[] = {{NULL, NULL}};
+/* A coroutine that was closed in its wait leaves its task's waiter here. */
+static int g_gc(lua_State *L) {
+  sock_Group *group = checkgroup(L);
+  sock_wakeall(group->loop, &group->waiters, EBADF);
+  return 0;
+}
+
+static const luaL_Reg meta[] = {{"__gc", g_gc}, {NULL, NULL}};
 
 static const luaL_Reg methods[] = {{"spawn", g_spawn},
                                    {"wait", g_wait},

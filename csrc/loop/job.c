@@ -34,11 +34,18 @@ void sock_startjob(lua_State *L, sock_Job *job) {
   sock_Loop *loop = sock_loop(L);
   int alone = loop->stopped || lua_gc(L, LUA_GCISRUNNING) == -1;
   sock_listinit(&job->waiters);
+  job->loop = loop;
   job->done = 0;
   if (!alone && openpool(loop) == 0 && sock_submit(loop->pool, job) == 0)
     return;
   job->run(job);
   job->done = 1;
+}
+
+void sock_forgetjob(sock_Job *job) {
+  if (job->loop != NULL)
+    sock_wakeall(job->loop, &job->waiters, EBADF);
+  sock_dropjob(job);
 }
 
 void sock_endjobs(sock_Loop *loop) {

@@ -14,6 +14,9 @@
 */
 void sock_startjob(lua_State *L, sock_Job *job);
 
+/* Its owner goes: whoever still waits for it is woken. */
+void sock_forgetjob(sock_Job *job);
+
 /* At the loop's end. */
 void sock_endjobs(sock_Loop *loop);
 

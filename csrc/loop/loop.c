@@ -64,8 +64,9 @@ static void stopwaiting(sock_Loop *loop, sock_Waiter *w) {
 
 void sock_wake(sock_Loop *loop, sock_Waiter *w, int why) {
   if (!w->waiting) {
-    /* ready already, and now there is nothing left to try */
-    if (why == EBADF && !sock_listempty(&w->ready))
+    /* ready already, or its driver is about to look, and now there is
+    ** nothing left to try */
+    if (why == EBADF && (w->task == NULL || !sock_listempty(&w->ready)))
       w->why = why;
     return;
   }
@@ -98,8 +99,9 @@ void sock_wakeall(sock_Loop *loop, sock_Link *queue, int why) {
   }
 }
 
+/* Its queue's owner may be gone: the queue is looked at only from inside. */
 void sock_leave(sock_Loop *loop, sock_Waiter *w) {
-  int first = w->watch != NULL && w->queue->next == &w->link;
+  int first = w->watch != NULL && w->link.prev == w->queue;
   stopwaiting(loop, w);
   sock_listremove(&w->link);
   if (first)
@@ -159,10 +161,20 @@ static int growtable(sock_Loop *loop, int fd) {
   return 0;
 }
 
+/* Whoever waits for the bare number looks again, and finds this one. */
+static void takeplace(sock_Loop *loop, sock_Watch *w) {
+  sock_Watch *before = loop->watches[w->fd];
+  loop->watches[w->fd] = w;
+  if (before != NULL)
+    sock_wakeobservers(before, SOCK_READ | SOCK_WRITE);
+}
+
 int sock_register(sock_Watch *w) {
   sock_Loop *loop = w->loop;
   if (sock_likely(w->registered))
     return 0;
+  if (w->fd < 0) /* closed meanwhile: it has no place in the table */
+    return EBADF;
   int err = sock_openpoller(loop);
   if (err == 0)
     err = growtable(loop, w->fd);
@@ -175,7 +187,7 @@ int sock_register(sock_Watch *w) {
   else if (err != 0)
     return err;
   else
-    loop->watches[w->fd] = w;
+    takeplace(loop, w);
   w->registered = 1;
   return 0;
 }
@@ -192,9 +204,10 @@ void sock_unregister(sock_Watch *w, int forget) {
   sock_listremove(&w->dirty);
   w->flushing = 0;
   if (w->registered) {
-    if (sock_watchof(loop, w->fd) == w)
+    int holds = sock_watchof(loop, w->fd) == w; /* no other took its place */
+    if (holds)
       loop->watches[w->fd] = NULL;
-    if (!w->always && (forget || w->forget) && !loop->stopped)
+    if (holds && (forget || w->forget) && !loop->stopped)
       loop->poller.type->unwatch(&loop->poller, w);
     w->registered = 0;
   }
@@ -229,6 +242,8 @@ void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
     w->hungup = 1;
   if (what & SOCK_URGENT)
     w->urgent = 1;
+  if (what & SOCK_ERRORONLY)
+    w->erroronly = 1;
   if (w->flushing && what & SOCK_WRITE && sock_listempty(&w->writers))
     w->flush(w);
   wakewanting(loop, &w->readers, what);
@@ -355,7 +370,8 @@ void sock_openloop(lua_State *L) {
   sock_listinit(&loop->dirty);
   sock_listinit(&loop->failed);
   sock_listinit(&loop->idle);
-  sock_listinit(&loop->home.frames);
+  sock_listinit(&loop->outside.frames);
+  loop->home = &loop->outside;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   loop->main = lua_tothread(L, -1);
   lua_pop(L, 1);

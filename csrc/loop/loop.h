@@ -105,9 +105,12 @@ struct sock_Loop {
   sock_Heap timers;
 
   struct sock_Task *current; /* the task that was resumed last, or NULL */
-  sock_Home home;            /* of what runs outside tasks */
+  sock_Home *home;           /* of what runs outside tasks: … */
+  sock_Home outside;         /* … this, but in an onerror handler its own */
   int depth;                 /* drivers inside each other */
   int starts;                /* spawns inside each other */
+  int toodeep; /* a task could not be resumed: Lua's C stack is at its end */
+  unsigned long serial; /* of the last task's wait */
   int budget;
   int tasks;             /* alive */
   sock_Link idle;        /* who waits for their end */

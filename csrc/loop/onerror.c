@@ -1,5 +1,6 @@
 /* onerror.c: failures that nobody has joined are told once. */
 #include "base/platform.h"
+#include "loop/frame.h"
 #include "loop/task.h"
 
 #include <stdio.h>
@@ -27,6 +28,8 @@ static int tellstderr(lua_State *L) {
 static int tell(lua_State *L) {
   const sock_Task *t = lua_touserdata(L, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &onerrorkey);
+  if (lua_gettop(t->co) == 0) /* coroutine.close has thrown it away */
+    lua_pushnil(t->co);
   lua_pushvalue(t->co, -1);
   lua_xmove(t->co, L, 1);
   sock_pushtrace(L, 1);
@@ -36,6 +39,10 @@ static int tell(lua_State *L) {
 }
 
 void sock_reportfailed(lua_State *L, sock_Loop *loop) {
+  /* its waits are not those of the code that drives the loop */
+  sock_Home own = {0}, *home = loop->home;
+  sock_listinit(&own.frames);
+  loop->home = &own;
   while (!sock_listempty(&loop->failed)) {
     sock_Task *t = sock_container(loop->failed.next, sock_Task, failure);
     sock_listremove(&t->failure);
@@ -50,6 +57,8 @@ void sock_reportfailed(lua_State *L, sock_Loop *loop) {
       lua_pop(L, 1);
     }
   }
+  sock_dropframes(&own);
+  loop->home = home;
 }
 
 static int l_onerror(lua_State *L) {

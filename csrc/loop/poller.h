@@ -19,7 +19,8 @@ enum {
   SOCK_WRITE = 2,
   SOCK_HANGUP = 4, /* an end or an error: a short receive proves nothing */
   SOCK_URGENT = 8, /* an urgent mark stops a receive short */
-  SOCK_NOTOPEN = 16
+  SOCK_NOTOPEN = 16,
+  SOCK_ERRORONLY = 32 /* from poll(2), which goes on saying so */
 };
 
 struct sock_Loop;
@@ -34,6 +35,7 @@ typedef struct sock_Watch {
   unsigned char always;             /* cannot be polled: always ready */
   unsigned char hungup;             /* SOCK_HANGUP was reported */
   unsigned char urgent;             /* SOCK_URGENT was reported */
+  unsigned char erroronly;          /* SOCK_ERRORONLY was, of this wait */
   unsigned char forget;   /* others hold its description: end it by hand */
   int users;              /* of a foreign descriptor's */
   sock_Link dirty;        /* in the loop's list: it holds output */

@@ -68,9 +68,12 @@ static unsigned translate(uint32_t events) {
   return what;
 }
 
-/* epoll counts in milliseconds: never sooner than asked. */
+/* epoll counts in milliseconds: never sooner than asked, but for what an int
+** cannot hold; then the loop goes round once more after 23 days. */
 static int milliseconds(double seconds) {
-  return seconds < 2e6 ? (int)ceil(seconds * 1e3) : -1;
+  if (seconds == HUGE_VAL)
+    return -1;
+  return (int)ceil(fmin(seconds, 2e6) * 1e3);
 }
 
 static int ep_wait(sock_Poller *p, struct sock_Loop *loop, double seconds) {

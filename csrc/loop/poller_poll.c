@@ -69,6 +69,8 @@ static unsigned translate(short revents) {
     what |= SOCK_WRITE;
   if (revents & (POLLHUP | POLLERR))
     what |= SOCK_HANGUP;
+  if (revents == POLLERR)
+    what |= SOCK_ERRORONLY;
   return what;
 }
 

@@ -5,8 +5,12 @@
 
 #include <stdlib.h>
 
+/* Collected while its waiter waits: with a coroutine that was closed. */
 static int set_gc(lua_State *L) {
-  sock_unobserve(lua_touserdata(L, 1));
+  sock_Set *set = lua_touserdata(L, 1);
+  if (set->waiter != NULL)
+    set->waiter->set = NULL;
+  sock_unobserve(set);
   return 0;
 }
 
@@ -53,12 +57,21 @@ static short translate(short revents, short wanted) {
   return (short)ready;
 }
 
+/* poll(2) takes no more entries than a process may have descriptors, and the
+** same one may be listed often: so a few at a time. */
+static void lookatonce(struct pollfd *p, int n) {
+  int got;
+  do {
+    got = platform_poll(p, (nfds_t)n, 0, NULL);
+  } while (got < 0 && errno == EINTR);
+}
+
 int sock_setready(sock_Set *set) {
   struct pollfd *p = sock_fillpoll(set);
-  int count = 0, got;
-  do {
-    got = platform_poll(p, (nfds_t)set->count, 0, NULL);
-  } while (got < 0 && errno == EINTR);
+  int count = 0;
+  for (int i = 0; i < set->count; i += SOCK_ATONCE)
+    lookatonce(p + i,
+               set->count - i < SOCK_ATONCE ? set->count - i : SOCK_ATONCE);
   for (int i = 0; i < set->count; i++) {
     sock_Entry *e = &set->entry[i];
     e->ready |= translate(p[i].revents, e->wanted);
@@ -87,6 +100,10 @@ static sock_Watch *borrow(sock_Loop *loop, int fd, int *err) {
     }
     w->users = 1;
   } else if (w->users > 0) {
+    /* its number may have been closed and used again meanwhile */
+    *err = loop->poller.type->watch(&loop->poller, w);
+    if (*err != 0)
+      return NULL;
     w->users++;
   }
   return w;

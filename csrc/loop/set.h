@@ -20,6 +20,8 @@ typedef struct sock_Entry {
   short ready;  /* which of them are, or SOCK_NOTOPEN */
 } sock_Entry;
 
+#define SOCK_ATONCE 64 /* entries of one poll(2) */
+
 typedef struct sock_Set {
   sock_Loop *loop;
   sock_Waiter *waiter; /* while it waits */

@@ -109,12 +109,14 @@ static int body(lua_State *L) {
 
 /* ------------------------------------------------------- end and start */
 
-/* Takes a waiter out of whatever it waits in, without a wake. */
+/* Takes a waiter out of whatever it waits in, without a wake. What it waited
+** for before, its queue and its set, is collected by now. */
 static void forgetwait(sock_Loop *loop, sock_Task *t) {
   sock_Waiter *w = &t->waiter;
+  if (t->home.waiter == w)
+    sock_leave(loop, w);
   t->inwait = 0;
   t->home.waiter = NULL;
-  sock_leave(loop, w);
   if (!sock_listempty(&w->ready)) {
     sock_listremove(&w->ready);
     loop->nready--;
@@ -153,12 +155,33 @@ int sock_isinwait(lua_State *co) {
          lua_touserdata(co, -1) == &mark;
 }
 
+/* Its coroutine is in a stranger's hand, or at its end by one. */
+static void strand(sock_Task *t) {
+  forgetwait(t->loop, t);
+  t->top = t->co;
+  sock_makeready(t->loop, &t->waiter);
+}
+
+int sock_refuseresume(lua_State *L, unsigned long serial) {
+  sock_pushtasks(L);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    sock_Task *t = lua_touserdata(L, -1);
+    if (t->inwait && t->serial == serial)
+      strand(t);
+  }
+  return luaL_error(L, "attempt to resume a coroutine that waits");
+}
+
 /* A coroutine that a stranger ended, or runs just now. */
-static void afterfailure(lua_State *L, sock_Loop *loop, sock_Task *t) {
+static void afterfailure(lua_State *L, sock_Loop *loop, sock_Task *t,
+                         int marked) {
   lua_Debug ar;
-  if (lua_status(t->co) == LUA_YIELD || lua_getstack(t->co, 0, &ar)) {
+  int status = lua_status(t->co);
+  if (status == LUA_YIELD ||
+      (status == LUA_OK && lua_getstack(t->co, 0, &ar))) {
+    loop->toodeep = status == LUA_YIELD;
     lua_pop(t->co, 1); /* why it could not be resumed: later, then */
-    if (t->inwait)
+    if (marked)
       sock_pushmark(t->co);
     sock_makeready(loop, &t->waiter);
     return;
@@ -182,11 +205,12 @@ void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t) {
     nargs = t->nargs;
     t->state = SOCK_ALIVE;
   }
+  int marked = sock_isinwait(t->co);
   loop->current = t;
   loop->budget = SOCK_BUDGET;
-  t->resumed = 1;
-  if (t->inwait && sock_isinwait(t->co))
-    lua_pop(t->co, 1); /* the mark */
+  t->resumed = marked != 0;
+  if (marked)
+    lua_pop(t->co, 1);
   int status = lua_resume(t->co, L, nargs, &nresults);
   t->resumed = 0;
   loop->current = outer;
@@ -198,12 +222,12 @@ void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t) {
   } else if (status == LUA_OK) {
     finish(L, loop, t, nresults);
   } else {
-    afterfailure(L, loop, t);
+    afterfailure(L, loop, t, marked);
   }
 }
 
 static sock_Task *newtask(lua_State *L) {
-  sock_Task *t = sock_newobject(L, &sock_taskclass, sizeof *t, 3);
+  sock_Task *t = sock_newobject(L, &sock_taskclass, sizeof *t, 4);
   t->loop = sock_loop(L);
   sock_initwaiter(&t->waiter, t);
   sock_listinit(&t->home.frames);
@@ -259,13 +283,13 @@ void sock_cancel(sock_Task *t) {
 /* ---------------------------------------------------------------- class */
 
 /* At the body's end. If it was not the loop that ran it to there, a stranger
-** has resumed or closed the coroutine: the loop is to find it dead. */
+** has resumed or closed the coroutine: the loop is to find it dead. A script
+** that calls this by name does so from another coroutine, or from inside. */
 static int t_close(lua_State *L) {
   sock_Task *t = sock_checkobject(L, 1, &sock_taskclass);
-  if (t->loop->current == t || t->finished)
+  if (L != t->co || t->loop->current == t || t->finished)
     return 0;
-  forgetwait(t->loop, t);
-  sock_makeready(t->loop, &t->waiter);
+  strand(t);
   return 0;
 }
 

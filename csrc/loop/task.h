@@ -32,16 +32,21 @@ typedef struct sock_Task {
   struct sock_Group *group; /* held by user value SOCK_TASKGROUP */
   int nargs;                /* to be started with */
   int nresults;             /* on top of co's stack, once it has ended */
-  unsigned long serial;     /* of its last wait */
+  unsigned long serial;     /* of its last wait; no two waits share one */
   unsigned char state;
   unsigned char inwait;  /* suspended by a wait, not by coroutine.yield */
-  unsigned char resumed; /* by the loop's hand */
+  unsigned char resumed; /* from its wait, by the loop's hand */
   unsigned char finished;
   unsigned char joined; /* somebody was told how it ended */
 } sock_Task;
 
 /* User values. */
-enum { SOCK_TASKTHREAD = 1, SOCK_TASKTRACE = 2, SOCK_TASKGROUP = 3 };
+enum {
+  SOCK_TASKTHREAD = 1,
+  SOCK_TASKTRACE = 2,
+  SOCK_TASKGROUP = 3,
+  SOCK_TASKTOP = 4 /* the sock.coroutine that waited last: `top` */
+};
 
 extern const sock_Class sock_taskclass;
 
@@ -57,6 +62,11 @@ void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t);
 ** whoever resumes it takes it off. */
 void sock_pushmark(lua_State *L);
 int sock_isinwait(lua_State *co);
+
+/* Refuses a stranger who resumes a coroutine that is in the wait of that
+** serial. The resume has ended the wait: its task waits no more, and the loop
+** is to see what has become of it. */
+int sock_refuseresume(lua_State *L, unsigned long serial);
 
 /* Asks it to end: its wait raises sock.cancelled. */
 void sock_cancel(sock_Task *t);

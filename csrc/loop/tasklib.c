@@ -14,6 +14,8 @@ static sock_Task *checktask(lua_State *L, int arg) {
 /* Copies an ended task's results to L. */
 static int giveresults(lua_State *L, const sock_Task *t) {
   int n = t->nresults, from = lua_gettop(t->co) - n;
+  if (from < 0) /* coroutine.close has thrown them away */
+    return luaL_error(L, "the task's coroutine was closed");
   if (!lua_checkstack(t->co, n))
     return luaL_error(L, "too many results to join");
   luaL_checkstack(L, n, "too many results to join");

@@ -20,6 +20,7 @@ typedef struct sock_Job {
   sock_Pool *pool;                    /* NULL: not submitted */
   int state;                          /* the pool's */
   int done;                           /* the owner's: its answer may be read */
+  struct sock_Loop *loop;             /* the owner's; NULL: not started */
   sock_Link waiters;                  /* the owner's: who waits for it */
   void (*run)(struct sock_Job *job);  /* on a worker's thread */
   void (*drop)(struct sock_Job *job); /* frees it; on any thread */

@@ -133,13 +133,14 @@ const char *sock_parsepacket(lua_State *L, const char *text, size_t len,
   return NULL;
 }
 
-static void pushmac(lua_State *L, const struct sockaddr_ll *ll) {
+/* In a text ':' parts the fields, so there its bytes are parted by '-'. */
+static void pushmac(lua_State *L, const struct sockaddr_ll *ll, char sep) {
   char text[3 * sizeof ll->sll_addr + 1] = "";
   size_t n = ll->sll_halen;
   if (n > sizeof ll->sll_addr)
     n = sizeof ll->sll_addr;
   for (size_t i = 0; i < n; i++)
-    (void)snprintf(text + 3 * i, 4, "%02x-", ll->sll_addr[i]);
+    (void)snprintf(text + 3 * i, 4, "%02x%c", ll->sll_addr[i], sep);
   lua_pushlstring(L, text, n > 0 ? 3 * n - 1 : 0);
 }
 
@@ -155,7 +156,7 @@ void sock_textpacket(lua_State *L, const sock_Sockaddr *a) {
   }
   if (ll->sll_halen != 0 || type != 0) {
     lua_pushliteral(L, ":");
-    pushmac(L, ll);
+    pushmac(L, ll, '-');
     lua_concat(L, 3);
   }
   if (type != 0) {
@@ -171,7 +172,7 @@ int sock_fieldpacket(lua_State *L, const sock_Sockaddr *a, const char *name) {
   else if (strcmp(name, "protocol") == 0)
     lua_pushinteger(L, ntohs(ll->sll_protocol));
   else if (strcmp(name, "mac") == 0)
-    pushmac(L, ll);
+    pushmac(L, ll, ':');
   else if (strcmp(name, "packettype") == 0)
     lua_pushinteger(L, ll->sll_pkttype);
   else

@@ -16,7 +16,7 @@ int sock_failtext(lua_State *L, const char *call, const char *text, size_t len,
 /* ---------------------------------------------------- the job, with Lua */
 
 static void dropjob(void *memory) {
-  sock_dropjob(&((sock_Lookup *)memory)->base);
+  sock_forgetjob(&((sock_Lookup *)memory)->base);
 }
 
 /* Pushes the owner of a new job. */

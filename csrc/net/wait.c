@@ -56,13 +56,17 @@ static int descriptorof(lua_State *L, int index, sock_Entry *e) {
   return hasfields(L, index) ? foreigndescriptor(L, index) : -1;
 }
 
-/* What a buffer holds is readable. A watch is its socket's first member. */
-static void lookatbuffers(sock_Set *set) {
+/* What a buffer holds is readable; a socket may have been closed by the
+** method of an object further on in the list. A watch is its socket's first
+** member. */
+static void lookatsockets(sock_Set *set) {
   for (int i = 0; i < set->count; i++) {
     sock_Entry *e = &set->entry[i];
     const sock_Socket *s = (const sock_Socket *)(const void *)e->watch;
     size_t len = 0;
-    if (s != NULL)
+    if (s != NULL && s->watch.fd < 0)
+      e->ready |= SOCK_NOTOPEN;
+    else if (s != NULL)
       (void)sock_arrived(s, &len);
     if (len > 0 && e->wanted & SOCK_READ)
       e->ready |= SOCK_READ;
@@ -73,7 +77,7 @@ static void lookatbuffers(sock_Set *set) {
 static int stillwaits(sock_Set *set, int why) {
   if (why != 0)
     return 0;
-  lookatbuffers(set);
+  lookatsockets(set);
   return sock_setready(set) == 0;
 }
 
