@@ -27,7 +27,7 @@ static int giveresults(lua_State *L, const sock_Task *t) {
 
 static int join_try(lua_State *L, int why) {
   sock_Task *t = lua_touserdata(L, 1);
-  if (t->state <= SOCK_ALIVE)
+  if (!t->finished) /* a stranger may have ended it, and the loop not seen it */
     return why != 0 ? sock_fail(L, why, "join") : SOCK_WANTWAKE;
   t->joined = 1;
   if (!sock_listempty(&t->failure)) {
@@ -43,7 +43,8 @@ static int join_try(lua_State *L, int why) {
     lua_pushliteral(L, "ECANCELED");
     return 3;
   default:
-    (void)giveresults(L, t);
+    if (giveresults(L, t) == 0)
+      lua_pushliteral(L, "the task was ended from outside");
     return lua_error(L);
   }
 }
