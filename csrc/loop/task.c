@@ -209,6 +209,7 @@ static void afterfailure(lua_State *L, sock_Loop *loop, sock_Task *t,
 
 void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t) {
   sock_Task *outer = loop->current;
+  int budget = loop->budget; /* of whoever starts it, who has not waited */
   if (t->finished || isstrangers(L, loop, t))
     return;
   int nresults = 0, nargs = 0;
@@ -230,6 +231,7 @@ void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t) {
   int status = lua_resume(t->co, L, nargs, &nresults);
   t->resumed = 0;
   loop->current = outer;
+  loop->budget = budget;
   if (status == LUA_YIELD) {
     if (!t->inwait) { /* coroutine.yield: sock.sleep(0) */
       lua_pop(t->co, nresults);

@@ -83,8 +83,10 @@ static int t_traceback(lua_State *L) {
   const sock_Task *t = checktask(L, 1);
   if (t->state <= SOCK_ALIVE)
     luaL_traceback(L, t->top, NULL, 0);
-  else
+  else if (t->state == SOCK_FAILED)
     sock_pushtrace(L, 1);
+  else
+    lua_pushnil(L);
   return 1;
 }
 
@@ -162,6 +164,7 @@ static int l_task(lua_State *L) {
 
 static int l_tasks(lua_State *L) {
   lua_Integer n = 0;
+  lua_settop(L, 0);
   lua_newtable(L);
   sock_pushtasks(L);
   lua_pushnil(L);

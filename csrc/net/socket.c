@@ -113,6 +113,7 @@ int sock_disown(lua_State *L, sock_Socket *s, int forget) {
     s->next->link = s->link;
   if (s->watch.loop->owner == s)
     s->watch.loop->owner = NULL;
+  s->takes++;
   sock_bufferfree(L, &s->in);
   /* the description may be shared with who gave it to us */
   if (s->restore)

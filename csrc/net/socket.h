@@ -23,13 +23,14 @@ enum { /* sock_Socket.kind: what the descriptor is */
 };
 
 typedef struct sock_Socket {
-  sock_Watch watch; /* the descriptor; first, so that both are one pointer */
-  double deadline;  /* of a call that begins with a look-up */
-  double timeout;   /* seconds; HUGE_VAL for none */
-  sock_Buffer in;   /* received and not yet read */
-  int family;       /* AF_…; -1 where it is no socket */
-  int type;         /* SOCK_STREAM …; a pipe, terminal or file is a stream */
-  int protocol;     /* as the kernel has it */
+  sock_Watch watch;    /* the descriptor; first, so that both are one pointer */
+  double deadline;     /* of a call that begins with a look-up */
+  unsigned long takes; /* how often bytes were taken out of `in` */
+  double timeout;      /* seconds; HUGE_VAL for none */
+  sock_Buffer in;      /* received and not yet read */
+  int family;          /* AF_…; -1 where it is no socket */
+  int type;     /* SOCK_STREAM …; a pipe, terminal or file is a stream */
+  int protocol; /* as the kernel has it */
   unsigned char kind;
   unsigned char connecting; /* connect(2) said EINPROGRESS */
   unsigned char listening;

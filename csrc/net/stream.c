@@ -24,17 +24,37 @@ static void hold(sock_Socket *s, ssize_t n) {
   s->watch.loop->owner = s;
 }
 
+/* Instead of a number of results: a finalizer has been at the socket, so the
+** same once more. */
+#define AGAIN (-100)
+
 /* ------------------------------------------------------------------ recv */
 
-/* Takes up to n buffered bytes, as a string. */
+/*
+** Pushes the n bytes that start the buffer and drops the first `drop`. To make
+** a string may run a finalizer, and that may take the same bytes: then they
+** are its, nothing is pushed, and the answer is 0.
+*/
+static int take(lua_State *L, sock_Socket *s, size_t n, size_t drop) {
+  unsigned long takes = s->takes;
+  lua_pushlstring(L, n > 0 ? sock_bufferdata(&s->in) : "", n);
+  if (s->takes != takes || s->watch.fd < 0) {
+    lua_pop(L, 1);
+    return 0;
+  }
+  if (drop > 0) {
+    s->takes++;
+    sock_bufferdrop(L, &s->in, drop);
+  }
+  return 1;
+}
+
+/* Takes up to n buffered bytes, as a string; or AGAIN. */
 static int takebuffered(lua_State *L, sock_Socket *s, size_t n, int peek) {
   size_t len = sock_bufferlen(&s->in);
   if (n > len)
     n = len;
-  lua_pushlstring(L, sock_bufferdata(&s->in), n);
-  if (!peek)
-    sock_bufferdrop(L, &s->in, n);
-  return 1;
+  return take(L, s, n, peek ? 0 : n) ? 1 : AGAIN;
 }
 
 /* One receive into the buffer: 1, 0 at the end, or -1 and errno. */
@@ -86,17 +106,19 @@ static int recvnew(lua_State *L, sock_Socket *s, size_t n, int flags) {
   if (!(flags & MSG_PEEK))
     hold(s, got);
   lua_pushlstring(L, s->watch.loop->scratch, (size_t)got);
+  if (!(flags & MSG_PEEK) && s->watch.loop->owner != s) {
+    lua_pop(L, 1); /* a finalizer's receive has put them into the buffer */
+    return AGAIN;
+  }
   s->watch.loop->owner = NULL;
   return 1;
 }
 
-/* index 2: count; index 3: flags */
-int sock_recvtry(lua_State *L, int why) {
-  sock_Socket *s = lua_touserdata(L, 1);
+static int recvonce(lua_State *L, sock_Socket *s) {
   size_t n = (size_t)lua_tointeger(L, 2);
   int flags = (int)lua_tointeger(L, 3), peek = flags & MSG_PEEK;
-  if (why != 0)
-    return failrecv(L, "recv", why, why);
+  if (s->watch.fd < 0)
+    return failrecv(L, "recv", EBADF, EBADF);
   sock_claimscratch(L, s->watch.loop);
   if (flags & MSG_WAITALL)
     return recvall(L, s, n, peek);
@@ -105,14 +127,29 @@ int sock_recvtry(lua_State *L, int why) {
   return recvnew(L, s, n, flags);
 }
 
+/* index 2: count; index 3: flags */
+int sock_recvtry(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  int got;
+  if (why != 0)
+    return failrecv(L, "recv", why, why);
+  do {
+    got = recvonce(L, s);
+  } while (got == AGAIN);
+  return got;
+}
+
 /* ------------------------------------------------------------------ read */
 
 /* Drops the first `drop` bytes and gives the first `n` of them. */
 static int give(lua_State *L, sock_Socket *s, size_t n, size_t drop) {
-  lua_pushlstring(L, n > 0 ? sock_bufferdata(&s->in) : "", n);
-  if (drop > 0)
-    sock_bufferdrop(L, &s->in, drop);
-  return 1;
+  if (take(L, s, n, drop))
+    return 1;
+  if (lua_type(L, 2) == LUA_TSTRING) { /* the search begins anew */
+    lua_pushinteger(L, 0);
+    lua_replace(L, 3);
+  }
+  return AGAIN;
 }
 
 /* A line whose end stands at `len` - 1; without its end unless it is kept. */
@@ -192,6 +229,10 @@ static int read_try(lua_State *L, int why) {
     int got = readformat(L, s, filled == 0);
     if (got >= 0)
       return got;
+    if (s->watch.fd < 0)
+      return failrecv(L, "read", EBADF, EBADF);
+    if (got == AGAIN)
+      continue;
     if (sock_isspent(s->watch.loop))
       return SOCK_WANTTURN;
     filled = fill(L, s);
