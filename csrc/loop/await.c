@@ -102,6 +102,8 @@ static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
     sock_observe(w->set, w);
   if (!w->shielded && home->cancelled)
     sock_wake(loop, w, ECANCELED);
+  else if (ended && w->limit == ECANCELED && w->timer.key <= platform_now())
+    sock_wake(loop, w, ECANCELED); /* its frame's time has passed already */
   else if (err != 0 || ended)
     sock_wake(loop, w, err);
 }
@@ -323,7 +325,7 @@ static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
   double limit = fmin(w->deadline, frame), until = limit;
   struct pollfd p = {-1, 0, 0};
   if (w->want == SOCK_WANTTURN)
-    return 0;
+    return frame <= platform_now() ? ECANCELED : 0;
   if (w->set != NULL)
     return pollset(L, loop, w->set, limit, frame);
   if (w->watch != NULL) {
@@ -374,9 +376,13 @@ static int infinalizer(lua_State *L, const sock_Loop *loop) {
   return loop->stopped || lua_gc(L, LUA_GCISRUNNING) == -1;
 }
 
-static int waitfor(lua_State *L, sock_Loop *loop, sock_Waiter *plan, int want) {
+int sock_cansuspend(lua_State *L, const sock_Loop *loop) {
   const sock_Task *t = loop->current;
-  if (t != NULL && t->top == L && lua_isyieldable(L))
+  return t != NULL && t->top == L && lua_isyieldable(L);
+}
+
+static int waitfor(lua_State *L, sock_Loop *loop, sock_Waiter *plan, int want) {
+  if (sock_cansuspend(L, loop))
     return suspend(L, loop, plan, want);
   int alone = loop->tasks == 0 && sock_listempty(&loop->failed) &&
               (plan->watch != NULL ||

@@ -43,6 +43,9 @@ int sock_awaitqueue(lua_State *L, sock_Link *queue, double seconds, int how,
 ** it answers SOCK_WANTWAKE while nothing in it is ready. */
 int sock_awaitset(lua_State *L, int index, double seconds, sock_Try try);
 
+/* Whether a wait here suspends its task; else it drives the loop. */
+int sock_cansuspend(lua_State *L, const sock_Loop *loop);
+
 /* An optional number of seconds: HUGE_VAL if absent; never negative. */
 double sock_optseconds(lua_State *L, int arg);
 

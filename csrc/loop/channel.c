@@ -82,6 +82,19 @@ static int c_put(lua_State *L) {
   return sock_awaitqueue(L, &c->putters, seconds, SOCK_INSIDE, put_try);
 }
 
+/* More values than getters who were there before. If this call would nest a
+** driver, one of those may stand on the C stack below it, unable to take its
+** own until this one has come back. */
+static int hasspare(lua_State *L, const Channel *c) {
+  lua_Integer spare = lengthof(c);
+  if (c->loop->depth == 0 || sock_cansuspend(L, c->loop))
+    return 0;
+  for (const sock_Link *l = c->getters.next; spare > 0 && l != &c->getters;
+       l = l->next)
+    spare--;
+  return spare > 0;
+}
+
 /* index 1: the channel; 2: whether it has waited */
 static int get_try(lua_State *L, int why) {
   Channel *c = lua_touserdata(L, 1);
@@ -91,7 +104,7 @@ static int get_try(lua_State *L, int why) {
     lua_pushnil(L);
     return 1;
   }
-  if (lengthof(c) == 0 || !hasturn(L, 2, &c->getters)) {
+  if (lengthof(c) == 0 || (!hasturn(L, 2, &c->getters) && !hasspare(L, c))) {
     sock_wakenext(c->loop, &c->putters);
     return waitturn(L, 2);
   }

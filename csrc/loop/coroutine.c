@@ -67,6 +67,15 @@ static int go(lua_State *L, lua_State *co, int nargs, lua_KFunction again,
   return answer(L, co, status, n, give);
 }
 
+/* To lua_resume, what a finished task has left on its stack is a function
+** to begin with. */
+static int resumeyielded(lua_State *L, lua_State *co, int *n) {
+  if (lua_status(co) == LUA_YIELD)
+    return lua_resume(co, L, 0, n);
+  lua_pushliteral(co, "cannot resume dead coroutine");
+  return LUA_ERRRUN;
+}
+
 /* The loop has resumed the task: on, down to the coroutine that waits. */
 static int goon(lua_State *L, lua_State *co, lua_KContext serial,
                 lua_KFunction again, Answer give) {
@@ -75,7 +84,7 @@ static int goon(lua_State *L, lua_State *co, lua_KContext serial,
     return sock_refuseresume(L, (unsigned long)serial);
   if (sock_isinwait(co))
     lua_pop(co, 1);
-  int n, status = lua_resume(co, L, 0, &n);
+  int n, status = resumeyielded(L, co, &n);
   if (status == LUA_YIELD && waits(t))
     return passon(L, t, again);
   t->resumed = 0;

@@ -28,8 +28,8 @@ static int tellstderr(lua_State *L) {
 static int tell(lua_State *L) {
   const sock_Task *t = lua_touserdata(L, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &onerrorkey);
-  if (lua_gettop(t->co) == 0) /* coroutine.close has thrown it away */
-    lua_pushnil(t->co);
+  if (lua_gettop(t->co) < 1 || t->nresults < 1)
+    lua_pushliteral(t->co, "the task was ended from outside");
   lua_pushvalue(t->co, -1);
   lua_xmove(t->co, L, 1);
   sock_pushtrace(L, 1);

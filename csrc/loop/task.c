@@ -172,28 +172,45 @@ int sock_refuseresume(lua_State *L, unsigned long serial) {
   return luaL_error(L, "attempt to resume a coroutine that waits");
 }
 
-/* A coroutine that a stranger ended, or runs just now. */
-static void afterfailure(lua_State *L, sock_Loop *loop, sock_Task *t,
-                         int marked) {
+/*
+** A coroutine that a stranger runs just now, or has ended. lua_resume is not
+** asked: it would refuse with a text, and without memory for that it would
+** raise, across the driver.
+*/
+static int isstrangers(lua_State *L, sock_Loop *loop, sock_Task *t) {
   lua_Debug ar;
   int status = lua_status(t->co);
-  if (status == LUA_YIELD ||
-      (status == LUA_OK && lua_getstack(t->co, 0, &ar))) {
-    loop->toodeep = status == LUA_YIELD;
+  if (status == LUA_YIELD || t->state == SOCK_STARTING)
+    return 0;
+  if (status == LUA_OK && lua_getstack(t->co, 0, &ar)) {
+    sock_makeready(loop, &t->waiter); /* later, then */
+    return 1;
+  }
+  if (t->state != SOCK_CANCELLED) /* what it returned, the stranger has */
+    t->state = SOCK_FAILED;
+  finish(L, loop, t, 0);
+  return 1;
+}
+
+/* It could not be resumed this deep, or its body had no memory to begin. */
+static void afterfailure(lua_State *L, sock_Loop *loop, sock_Task *t,
+                         int marked) {
+  if (lua_status(t->co) == LUA_YIELD) {
+    loop->toodeep = 1;
     lua_pop(t->co, 1); /* why it could not be resumed: later, then */
     if (marked)
       sock_pushmark(t->co);
     sock_makeready(loop, &t->waiter);
     return;
   }
-  if (t->state <= SOCK_ALIVE)
-    t->state = SOCK_FAILED;
+  t->state = SOCK_FAILED;
   finish(L, loop, t, 1);
 }
 
 void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t) {
   sock_Task *outer = loop->current;
-  if (t->finished)
+  int budget = loop->budget; /* of whoever starts it, who has not waited */
+  if (t->finished || isstrangers(L, loop, t))
     return;
   int nresults = 0, nargs = 0;
   if (t->state == SOCK_STARTING) {
@@ -214,6 +231,7 @@ void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t) {
   int status = lua_resume(t->co, L, nargs, &nresults);
   t->resumed = 0;
   loop->current = outer;
+  loop->budget = budget;
   if (status == LUA_YIELD) {
     if (!t->inwait) { /* coroutine.yield: sock.sleep(0) */
       lua_pop(t->co, nresults);

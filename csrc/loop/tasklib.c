@@ -27,7 +27,7 @@ static int giveresults(lua_State *L, const sock_Task *t) {
 
 static int join_try(lua_State *L, int why) {
   sock_Task *t = lua_touserdata(L, 1);
-  if (t->state <= SOCK_ALIVE)
+  if (!t->finished) /* a stranger may have ended it, and the loop not seen it */
     return why != 0 ? sock_fail(L, why, "join") : SOCK_WANTWAKE;
   t->joined = 1;
   if (!sock_listempty(&t->failure)) {
@@ -43,7 +43,8 @@ static int join_try(lua_State *L, int why) {
     lua_pushliteral(L, "ECANCELED");
     return 3;
   default:
-    (void)giveresults(L, t);
+    if (giveresults(L, t) == 0)
+      lua_pushliteral(L, "the task was ended from outside");
     return lua_error(L);
   }
 }
@@ -82,8 +83,10 @@ static int t_traceback(lua_State *L) {
   const sock_Task *t = checktask(L, 1);
   if (t->state <= SOCK_ALIVE)
     luaL_traceback(L, t->top, NULL, 0);
-  else
+  else if (t->state == SOCK_FAILED)
     sock_pushtrace(L, 1);
+  else
+    lua_pushnil(L);
   return 1;
 }
 
@@ -161,6 +164,7 @@ static int l_task(lua_State *L) {
 
 static int l_tasks(lua_State *L) {
   lua_Integer n = 0;
+  lua_settop(L, 0);
   lua_newtable(L);
   sock_pushtasks(L);
   lua_pushnil(L);

@@ -24,6 +24,7 @@ void sock_consume(lua_State *L, sock_Socket *s, size_t n) {
   sock_Loop *loop = s->watch.loop;
   if (n == 0)
     return;
+  s->takes++;
   if (!inscratch(s)) {
     sock_bufferdrop(L, &s->in, n);
     return;
@@ -34,6 +35,7 @@ void sock_consume(lua_State *L, sock_Socket *s, size_t n) {
 }
 
 void sock_dropinput(lua_State *L, sock_Socket *s) {
+  s->takes++;
   if (inscratch(s))
     s->watch.loop->owner = NULL;
   sock_bufferfree(L, &s->in);

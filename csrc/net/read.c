@@ -21,7 +21,8 @@ enum {
   CURRENT = 5,  /* its index */
   LAST = 6,     /* the last one's; above it stand the values */
   SHAPE = 7,    /* how one is tried */
-  FIRST = 8
+  TAKES = 8,    /* the socket's, when the first shape was begun */
+  FIRST = 9
 };
 
 static void set(lua_State *L, int index, size_t value) {
@@ -66,12 +67,30 @@ static sock_View look(lua_State *L, const sock_Socket *s, size_t *position,
   return v;
 }
 
+/*
+** Making a value may run a finalizer, and that may read from this socket:
+** then what was found is its, and the read begins anew.
+*/
+static int startanew(lua_State *L, const sock_Socket *s) {
+  if (s->takes == (unsigned long)lua_tointeger(L, TAKES))
+    return 0;
+  lua_settop(L, (int)lua_tointeger(L, LAST));
+  set(L, POSITION, 0);
+  set(L, SCANNED, 0);
+  set(L, MARK, 0);
+  set(L, CURRENT, FIRST);
+  set(L, TAKES, (size_t)s->takes);
+  return 1;
+}
+
 /* Tries the shapes that are left: the results' number, or SOCK_MORE. */
 static int tryshapes(lua_State *L, sock_Socket *s, int ended) {
   sock_Shape shape = (sock_Shape)(uintptr_t)lua_touserdata(L, SHAPE);
   int last = (int)lua_tointeger(L, LAST);
   size_t position = (size_t)lua_tointeger(L, POSITION);
   for (int i = (int)lua_tointeger(L, CURRENT); i <= last; i++) {
+    if (startanew(L, s))
+      return tryshapes(L, s, ended);
     sock_View v = look(L, s, &position, ended);
     ptrdiff_t took = shape(L, i, &v);
     if (took >= 0) {
@@ -95,7 +114,8 @@ static int tryshapes(lua_State *L, sock_Socket *s, int ended) {
       break;
     }
   }
-  return finish(L, s, position, last);
+  return startanew(L, s) ? tryshapes(L, s, ended)
+                         : finish(L, s, position, last);
 }
 
 static int read_try(lua_State *L, int why) {
@@ -107,6 +127,8 @@ static int read_try(lua_State *L, int why) {
     int got = tryshapes(L, s, filled == 0);
     if (got != SOCK_MORE)
       return got;
+    if (s->watch.fd < 0)
+      return sock_failsocket(L, 1, "read", EBADF);
     if (sock_isspent(s->watch.loop))
       return SOCK_WANTTURN;
     filled = sock_fill(L, s);
@@ -116,7 +138,7 @@ static int read_try(lua_State *L, int why) {
 }
 
 /* Makes the stack of a read of the shapes from index 2 on. */
-static void prepare(lua_State *L, sock_Shape shape) {
+static void prepare(lua_State *L, const sock_Socket *s, sock_Shape shape) {
   int n = lua_gettop(L) - 1;
   luaL_checkstack(L, n + LUA_MINSTACK, "too many formats");
   lua_pushinteger(L, 0);
@@ -125,12 +147,13 @@ static void prepare(lua_State *L, sock_Shape shape) {
   lua_pushinteger(L, FIRST);
   lua_pushinteger(L, FIRST + n - 1);
   lua_pushlightuserdata(L, (void *)(uintptr_t)shape);
+  lua_pushinteger(L, (lua_Integer)s->takes);
   lua_rotate(L, 2, FIRST - 2);
 }
 
 int sock_readshapes(lua_State *L, sock_Shape shape) {
   sock_Socket *s = lua_touserdata(L, 1);
-  prepare(L, shape);
+  prepare(L, s, shape);
   return sock_call(L, s, SOCK_READ, read_try);
 }
 
@@ -282,7 +305,7 @@ static int nextline(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
   for (int i = 1; i <= n; i++)
     lua_pushvalue(L, lua_upvalueindex(2 + i));
-  prepare(L, formatshape);
+  prepare(L, s, formatshape);
   return sock_call(L, s, SOCK_READ, lines_try);
 }
 

@@ -23,17 +23,18 @@ enum { /* sock_Socket.kind: what the descriptor is */
 };
 
 typedef struct sock_Socket {
-  sock_Watch watch; /* the descriptor; first, so that both are one pointer */
-  double deadline;  /* of a call that begins with a look-up */
-  double timeout;   /* seconds; HUGE_VAL for none */
-  size_t limit;     /* the longest line or length-prefixed field */
-  sock_Buffer in;   /* received and not yet read */
-  sock_Buffer out;  /* written and not yet sent */
-  size_t vbuf;      /* how many bytes may wait there; 0: none */
-  int outerror;     /* of a flush that nobody has been told of */
-  int family;       /* AF_…; -1 where it is no socket */
-  int type;         /* SOCK_STREAM …; a pipe, terminal or file is a stream */
-  int protocol;     /* as the kernel has it */
+  sock_Watch watch;    /* the descriptor; first, so that both are one pointer */
+  double deadline;     /* of a call that begins with a look-up */
+  double timeout;      /* seconds; HUGE_VAL for none */
+  unsigned long takes; /* how often arrived bytes were taken */
+  size_t limit;        /* the longest line or length-prefixed field */
+  sock_Buffer in;      /* received and not yet read */
+  sock_Buffer out;     /* written and not yet sent */
+  size_t vbuf;         /* how many bytes may wait there; 0: none */
+  int outerror;        /* of a flush that nobody has been told of */
+  int family;          /* AF_…; -1 where it is no socket */
+  int type;     /* SOCK_STREAM …; a pipe, terminal or file is a stream */
+  int protocol; /* as the kernel has it */
   unsigned char kind;
   unsigned char connecting; /* connect(2) said EINPROGRESS */
   unsigned char listening;

@@ -4,13 +4,24 @@
 #include "net/stream.h"
 #include "net/transport.h"
 
+/*
+** Making a string may run a finalizer, and that may take the very bytes from
+** the socket, or close it: then they are its, and the same is tried again.
+*/
+#define AGAIN (-100)
+
 /* Takes up to n bytes of what has arrived, as a string. */
 static int takearrived(lua_State *L, sock_Socket *s, size_t n, int peek) {
   size_t len;
+  unsigned long takes = s->takes;
   const char *data = sock_arrived(s, &len);
   if (n > len)
     n = len;
   lua_pushlstring(L, data, n);
+  if (s->takes != takes) {
+    lua_pop(L, 1);
+    return AGAIN;
+  }
   if (!peek)
     sock_consume(L, s, n);
   return 1;
@@ -66,19 +77,33 @@ static int recvnew(lua_State *L, sock_Socket *s, size_t n, int flags) {
     loop->heldend = (size_t)got;
   }
   lua_pushlstring(L, loop->scratch, (size_t)got);
-  loop->owner = NULL;
+  if (!(flags & MSG_PEEK) && loop->owner != s) {
+    lua_pop(L, 1); /* a finalizer's receive has put them into the buffer */
+    return AGAIN;
+  }
+  if (!(flags & MSG_PEEK))
+    loop->owner = NULL;
   return 1;
 }
 
-int sock_recvtry(lua_State *L, int why) {
-  sock_Socket *s = lua_touserdata(L, 1);
+static int recvonce(lua_State *L, sock_Socket *s) {
   size_t n = (size_t)lua_tointeger(L, 2);
   int flags = (int)lua_tointeger(L, 3), peek = flags & MSG_PEEK;
-  if (why != 0)
-    return sock_failsocket(L, 1, "recv", why);
+  if (s->watch.fd < 0)
+    return sock_failsocket(L, 1, "recv", EBADF);
   if (flags & MSG_WAITALL)
     return recvall(L, s, n, peek);
   if (arrived(s) > 0 || n == 0)
     return takearrived(L, s, n, peek);
   return recvnew(L, s, n > SOCK_SCRATCH ? SOCK_SCRATCH : n, flags);
+}
+
+int sock_recvtry(lua_State *L, int why) {
+  sock_Socket *s = lua_touserdata(L, 1);
+  int got = AGAIN;
+  if (why != 0)
+    return sock_failsocket(L, 1, "recv", why);
+  while (got == AGAIN)
+    got = recvonce(L, s);
+  return got;
 }

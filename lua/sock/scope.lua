@@ -11,6 +11,9 @@ Scope.__name = "scope"
 --- Starts a task of this scope. Its first error cancels the others and the
 -- scope's own function, and is raised where the scope stands.
 function Scope:spawn(f, ...)
+  if self.over then
+    error("attempt to spawn in a scope that has ended", 2)
+  end
   return self.group:spawn(f, ...)
 end
 
@@ -35,16 +38,21 @@ end
 
 --- Raises what a failed task raised.
 local function raise(task)
-  error(select(2, pcall(task.join, task)), 0)
+  local _, err = pcall(task.join, task)
+  if err == core.cancelled then -- whoever joins is, and had to let others run
+    _, err = pcall(task.join, task)
+  end
+  error(err, 0)
 end
 
-local function leave(self, ok, err, ...)
-  local group = self.group
+local function leave(self, ok, ...)
+  local group, err = self.group, ...
   local own = not ok and err ~= core.cancelled and not group:failure()
   if not ok then
     group:cancel()
   end
   local waited, why = await(group, group.wait)
+  self.over = true
   if own then
     error(err, 0)
   elseif group:failure() then
@@ -52,7 +60,7 @@ local function leave(self, ok, err, ...)
   elseif not waited then
     error(why, 0)
   elseif ok then
-    return err, ...
+    return ...
   elseif self.ended and not core.iscancelled() then
     return nil, "cancelled", "ECANCELED"
   end

@@ -1,0 +1,811 @@
+local sock = require "sock"
+
+--- Runs f as a task, and raises if it has not ended after a long time.
+local function run(f)
+  local results = table.pack(sock.timeout(20, sock.run, f))
+  if results[3] == "ETIMEDOUT" then
+    error("it hangs", 2)
+  end
+  return table.unpack(results, 1, results.n)
+end
+
+--- Lets every other task run until all of them wait.
+local function settle()
+  for _ = 1, 5 do
+    sock.sleep(0)
+  end
+end
+
+--- Whatever a channel still gives, as a list.
+local function drain(ch)
+  local list = {}
+  for v in ch:each() do
+    list[#list + 1] = v
+  end
+  return list
+end
+
+--- Sleeps a moment in which nothing else runs, so that timers fall due
+-- together.
+local function busy(seconds)
+  local stop = sock.now() + seconds
+  repeat until sock.now() >= stop
+end
+
+describe("sock.channel", function()
+  it("makes what sock.type calls a channel", function()
+    assert.equal("channel", sock.type(sock.channel()))
+  end)
+
+  it("has no room unless told", function()
+    local ok, _, code = sock.channel():put("x", 0)
+    assert.same({ nil, "ETIMEDOUT" }, { ok, code })
+  end)
+
+  it("raises for a capacity that is no count", function()
+    assert.error_matches(function() sock.channel(-1) end, "^bad argument #1 to 'channel'")
+    assert.error_matches(function() sock.channel(1.5) end, "^bad argument #1 to 'channel'")
+    assert.error_matches(function() sock.channel(0 / 0) end, "^bad argument #1 to 'channel'")
+    assert.error_matches(function() sock.channel("many") end, "^bad argument #1 to 'channel'")
+    assert.error_matches(function() sock.channel({}) end, "^bad argument #1 to 'channel'")
+  end)
+
+  it("has methods that raise for what is no channel", function()
+    local ch = sock.channel()
+    for _, name in ipairs { "put", "get", "close", "each" } do
+      assert.error_matches(function() ch[name](io.stdout, 1) end, "bad argument #1")
+      assert.error_matches(function() ch[name]() end, "bad argument #1")
+    end
+  end)
+end)
+
+describe("A buffered channel", function()
+  it("takes values without a getter, up to its capacity", function()
+    local ch = sock.channel(2)
+    assert.equal(ch, ch:put("a"))
+    assert.equal(ch, ch:put("b"))
+    assert.same({ nil, "put: timed out", "ETIMEDOUT" }, { ch:put("c", 0) })
+  end)
+
+  it("gives them in their order", function()
+    local ch = sock.channel(3)
+    ch:put(1):put(2):put(3)
+    assert.same({ 1, 2, 3 }, { ch:get(), ch:get(), ch:get() })
+  end)
+
+  it("counts them", function()
+    local ch = sock.channel(3)
+    assert.equal(0, #ch)
+    ch:put("a"):put("b")
+    assert.equal(2, #ch)
+    ch:get()
+    assert.equal(1, #ch)
+  end)
+
+  it("has room again when one is taken", function()
+    local ch = sock.channel(1)
+    ch:put("a")
+    ch:get()
+    assert.equal(ch, ch:put("b", 0))
+    assert.equal("b", ch:get(0))
+  end)
+
+  it("has no limit with math.huge", function()
+    local ch = sock.channel(math.huge)
+    for i = 1, 100000 do
+      assert(ch:put(i, 0))
+    end
+    assert.equal(100000, #ch)
+    local sum = 0
+    for _ = 1, 100000 do
+      sum = sum + ch:get(0)
+    end
+    assert.equal(5000050000, sum)
+    assert.equal(0, #ch)
+  end)
+
+  it("holds false, and tables and functions as themselves", function()
+    local ch, t = sock.channel(3), {}
+    ch:put(false):put(t):put(print)
+    assert.equal(false, ch:get())
+    assert.equal(t, ch:get())
+    assert.equal(print, ch:get())
+  end)
+
+  it("lets go what has been taken", function()
+    local ch, weak = sock.channel(2), setmetatable({}, { __mode = "v" })
+    weak[1] = {}
+    ch:put(weak[1])
+    collectgarbage()
+    assert.is_table(weak[1])
+    ch:get()
+    collectgarbage()
+    assert.is_nil(weak[1])
+  end)
+
+  it("lets a putter wait for room", function()
+    run(function()
+      local ch, log = sock.channel(1), {}
+      local putter = sock.spawn(function()
+        for i = 1, 3 do
+          ch:put(i)
+          log[#log + 1] = i
+        end
+      end)
+      assert.same({ 1 }, log)
+      assert.equal("waiting", putter:status())
+      assert.equal(1, ch:get())
+      settle()
+      assert.same({ 1, 2 }, log)
+      assert.equal(2, ch:get())
+      assert.equal(3, ch:get())
+      putter:join()
+      assert.same({ 1, 2, 3 }, log)
+    end)
+  end)
+
+  it("never holds more than its capacity while nobody waits for it", function()
+    run(function()
+      local ch, most = sock.channel(3), 0
+      local putters = {}
+      for i = 1, 10 do
+        putters[i] = sock.spawn(function() ch:put(i) end)
+      end
+      for _ = 1, 10 do
+        most = math.max(most, #ch)
+        ch:get()
+        settle()
+      end
+      assert.equal(3, most)
+      for _, task in ipairs(putters) do
+        task:join()
+      end
+    end)
+  end)
+end)
+
+describe("An unbuffered channel", function()
+  it("lets put wait until a getter comes", function()
+    run(function()
+      local ch, done = sock.channel(), false
+      local putter = sock.spawn(function()
+        ch:put("x")
+        done = true
+      end)
+      settle()
+      assert.is_false(done)
+      assert.equal("x", ch:get())
+      putter:join()
+      assert.is_true(done)
+    end)
+  end)
+
+  it("lets get wait until a putter comes", function()
+    run(function()
+      local ch = sock.channel()
+      local getter = sock.spawn(function() return ch:get() end)
+      assert.equal("waiting", getter:status())
+      assert.equal(ch, ch:put("x", 0))
+      assert.equal("x", getter:join())
+    end)
+  end)
+
+  it("takes no more values than there are getters", function()
+    run(function()
+      local ch = sock.channel()
+      local getters = { sock.spawn(ch.get, ch), sock.spawn(ch.get, ch) }
+      assert(ch:put(1, 0))
+      assert(ch:put(2, 0))
+      assert.equal("ETIMEDOUT", (select(3, ch:put(3, 0))))
+      local got = { getters[1]:join(), getters[2]:join() }
+      table.sort(got)
+      assert.same({ 1, 2 }, got)
+    end)
+  end)
+
+  it("takes no value for a getter whose time is over", function()
+    run(function()
+      local ch, taken = sock.channel(), nil
+      local putter = sock.spawn(function()
+        sock.sleep(0.001)
+        taken = ch:put("x", 0)
+      end)
+      local getter = sock.spawn(ch.get, ch, 0.01)
+      busy(0.02) -- both timers are due; the getter's comes later
+      putter:join()
+      local got = getter:join()
+      assert.equal(taken ~= nil, got == "x")
+    end)
+  end)
+
+  it("gives false and holds nothing", function()
+    run(function()
+      local ch = sock.channel()
+      local getter = sock.spawn(ch.get, ch)
+      ch:put(false)
+      assert.equal(false, getter:join())
+      assert.equal(0, #ch)
+    end)
+  end)
+end)
+
+describe("put", function()
+  it("raises for nil and for nothing", function()
+    local ch = sock.channel(1)
+    assert.has_error(function() ch:put(nil) end, "bad argument #1 to 'put' (nil cannot be put)")
+    assert.error_matches(function() ch:put() end, "^bad argument #1 to 'put'")
+    assert.equal(0, #ch)
+  end)
+
+  it("raises for seconds that are none", function()
+    local ch = sock.channel(1)
+    assert.error_matches(function() ch:put("x", "soon") end, "^bad argument #2 to 'put'")
+    assert.error_matches(function() ch:put("x", 0 / 0) end, "^bad argument #2 to 'put'")
+    assert.equal(0, #ch)
+  end)
+
+  it("times out, and its value does not come later", function()
+    run(function()
+      local ch = sock.channel(1)
+      ch:put("first")
+      assert.same({ nil, "put: timed out", "ETIMEDOUT" }, { ch:put("late", 0.01) })
+      assert.equal("first", ch:get())
+      assert.equal("ETIMEDOUT", (select(3, ch:get(0))))
+    end)
+  end)
+
+  it("with a limit succeeds if there is room in time", function()
+    run(function()
+      local ch = sock.channel()
+      local putter = sock.spawn(function() return ch:put("x", 10) end)
+      assert.equal("x", ch:get())
+      assert.equal(ch, putter:join())
+    end)
+  end)
+
+  it("lets those behind it go on when its time is over", function()
+    run(function()
+      local ch = sock.channel(1)
+      ch:put("first")
+      local taker = sock.spawn(function()
+        sock.sleep(0.001)
+        local got = ch:get() -- there is room now
+        return got, sock.spawn(ch.put, ch, "behind", 2)
+      end)
+      local late = sock.spawn(ch.put, ch, "late", 0.01)
+      busy(0.02) -- the taker runs first, then late is told of its time
+      local got, behind = taker:join()
+      assert.equal("first", got)
+      local put = late:join()
+      assert.equal(ch, behind:join())
+      assert.equal(put and "late" or "behind", ch:get(0))
+    end)
+  end)
+
+  it("lets those behind it go on when it is cancelled", function()
+    run(function()
+      local ch = sock.channel(1)
+      ch:put("first")
+      local gone = sock.spawn(ch.put, ch, "gone")
+      gone:cancel()
+      assert.equal("first", ch:get())
+      local behind = sock.spawn(ch.put, ch, "behind", 2)
+      assert.equal(ch, behind:join())
+      assert.equal("ECANCELED", (select(3, gone:join())))
+      assert.equal("behind", ch:get(0))
+    end)
+  end)
+
+  it("hands its turn on if it is cancelled after it was woken", function()
+    run(function()
+      local ch = sock.channel(1)
+      ch:put("first")
+      local gone = sock.spawn(ch.put, ch, "gone")
+      local behind = sock.spawn(ch.put, ch, "behind", 2)
+      assert.equal("first", ch:get()) -- wakes the first in the queue
+      gone:cancel()
+      assert.equal(ch, behind:join())
+      assert.equal("cancelled", (select(2, gone:join())))
+      assert.equal("behind", ch:get(0))
+      assert.equal("ETIMEDOUT", (select(3, ch:get(0))))
+    end)
+  end)
+end)
+
+describe("get", function()
+  it("times out", function()
+    run(function()
+      local ch = sock.channel(1)
+      assert.same({ nil, "get: timed out", "ETIMEDOUT" }, { ch:get(0.01) })
+      assert.same({ nil, "get: timed out", "ETIMEDOUT" }, { ch:get(0) })
+      assert.same({ nil, "get: timed out", "ETIMEDOUT" }, { ch:get(-1) })
+    end)
+  end)
+
+  it("loses nothing by a timeout", function()
+    run(function()
+      local ch = sock.channel()
+      assert.equal("ETIMEDOUT", (select(3, ch:get(0.01))))
+      local putter = sock.spawn(ch.put, ch, "x")
+      assert.equal("x", ch:get())
+      putter:join()
+    end)
+  end)
+
+  it("raises for seconds that are none", function()
+    local ch = sock.channel(1)
+    assert.error_matches(function() ch:get("soon") end, "^bad argument #1 to 'get'")
+    assert.error_matches(function() ch:get(0 / 0) end, "^bad argument #1 to 'get'")
+  end)
+
+  it("takes nothing with it if it is cancelled after it was woken", function()
+    run(function()
+      local ch = sock.channel()
+      local gone = sock.spawn(ch.get, ch)
+      assert(ch:put("x", 0)) -- wakes it
+      gone:cancel()
+      assert.equal("ECANCELED", (select(3, gone:join())))
+      assert.equal("x", ch:get(0))
+    end)
+  end)
+
+  it("hands its turn on if it is cancelled after it was woken", function()
+    run(function()
+      local ch = sock.channel()
+      local gone, behind = sock.spawn(ch.get, ch), sock.spawn(ch.get, ch, 2)
+      assert(ch:put("x", 0))
+      gone:cancel()
+      assert.equal("x", behind:join())
+      gone:join()
+    end)
+  end)
+
+  it("takes nothing with it if a sock.timeout ends it after it was woken", function()
+    run(function()
+      local ch = sock.channel()
+      local waker = sock.spawn(function()
+        sock.sleep(0.001)
+        assert(ch:put("x", 0))
+        busy(0.02) -- now its time is over, too
+      end)
+      local got = sock.timeout(0.01, ch.get, ch)
+      waker:join()
+      assert.equal("x", got or ch:get(0))
+    end)
+  end)
+
+  it("lets those behind it go on when it is cancelled", function()
+    run(function()
+      local ch = sock.channel(1)
+      local gone = sock.spawn(ch.get, ch)
+      gone:cancel()
+      assert(ch:put("x"))
+      local behind = sock.spawn(ch.get, ch, 2)
+      assert.equal("x", behind:join())
+      gone:join()
+    end)
+  end)
+
+  it("lets those behind it go on when its time is over", function()
+    run(function()
+      local ch = sock.channel(1)
+      local putter = sock.spawn(function()
+        sock.sleep(0.001)
+        assert(ch:put("x"))
+        return sock.spawn(ch.get, ch, 2)
+      end)
+      local late = sock.spawn(ch.get, ch, 0.01)
+      busy(0.02) -- the putter runs first, then late is told of its time
+      local behind = putter:join()
+      local first = late:join()
+      if first == nil then
+        assert.equal("x", behind:join())
+      else
+        assert.equal("x", first)
+        assert.equal("ETIMEDOUT", (select(3, ch:get(0))))
+        ch:put("y")
+        assert.equal("y", behind:join())
+      end
+    end)
+  end)
+
+  it("drives the tasks when it is called outside of them", function()
+    local ch = sock.channel()
+    local putter = sock.spawn(function()
+      sock.sleep(0.001)
+      ch:put("from a task")
+    end)
+    assert.equal("from a task", ch:get())
+    putter:join()
+  end)
+
+  it("outside of tasks raises when nobody is left to put", function()
+    local ch = sock.channel()
+    assert.error_matches(function() ch:get() end, "^deadlock: ")
+    assert.error_matches(function() ch:put("x") end, "^deadlock: ")
+    assert.equal("ETIMEDOUT", (select(3, ch:get(0.001))))
+  end)
+
+  it("outside of tasks leaves nothing behind when it raises", function()
+    local ch = sock.channel()
+    pcall(ch.get, ch)
+    assert.equal("ETIMEDOUT", (select(3, ch:put("x", 0))))
+  end)
+end)
+
+describe("A channel's close", function()
+  it("lets what is left be taken, then gives nil and nothing else", function()
+    local ch = sock.channel(2)
+    ch:put("a"):put("b")
+    ch:close()
+    assert.equal("a", ch:get())
+    assert.equal("b", ch:get())
+    assert.same(table.pack(nil), table.pack(ch:get()))
+    assert.same(table.pack(nil), table.pack(ch:get(0)))
+  end)
+
+  it("refuses what is put later", function()
+    local ch = sock.channel(2)
+    ch:close()
+    assert.same({ nil, "closed", "EPIPE" }, { ch:put("x") })
+    assert.same({ nil, "closed", "EPIPE" }, { ch:put("x", 0) })
+    assert.equal(0, #ch)
+  end)
+
+  it("gives something, and again is harmless", function()
+    local ch = sock.channel()
+    assert.truthy(ch:close())
+    assert.truthy(ch:close())
+  end)
+
+  it("wakes every getter", function()
+    run(function()
+      local ch, getters = sock.channel(), {}
+      for i = 1, 5 do
+        getters[i] = sock.spawn(function() return table.pack(ch:get()) end)
+      end
+      ch:close()
+      for _, task in ipairs(getters) do
+        assert.same(table.pack(nil), task:join())
+      end
+    end)
+  end)
+
+  it("wakes every putter, whose values are not taken", function()
+    run(function()
+      local ch, putters = sock.channel(1), {}
+      ch:put("in")
+      for i = 1, 5 do
+        putters[i] = sock.spawn(function() return table.pack(ch:put(i)) end)
+      end
+      ch:close()
+      for _, task in ipairs(putters) do
+        assert.same(table.pack(nil, "closed", "EPIPE"), task:join())
+      end
+      assert.same({ "in" }, drain(ch))
+    end)
+  end)
+
+  it("lets a getter that was woken before have its value", function()
+    run(function()
+      local ch = sock.channel()
+      local getter = sock.spawn(ch.get, ch)
+      assert(ch:put("x", 0))
+      ch:close()
+      assert.equal("x", getter:join())
+    end)
+  end)
+
+  it("gives the values to those who wait, and nil to the rest", function()
+    run(function()
+      local ch, got, ended = sock.channel(), {}, 0
+      local getters = {}
+      for i = 1, 4 do
+        getters[i] = sock.spawn(function()
+          local v = ch:get()
+          if v then
+            got[#got + 1] = v
+          else
+            ended = ended + 1
+          end
+        end)
+      end
+      assert(ch:put("a", 0))
+      assert(ch:put("b", 0))
+      ch:close()
+      for _, task in ipairs(getters) do
+        task:join()
+      end
+      table.sort(got)
+      assert.same({ "a", "b" }, got)
+      assert.equal(2, ended)
+    end)
+  end)
+end)
+
+describe("each", function()
+  it("gives every value until the channel is closed", function()
+    run(function()
+      local ch = sock.channel()
+      local putter = sock.spawn(function()
+        for i = 1, 5 do
+          ch:put(i)
+        end
+        ch:close()
+      end)
+      assert.same({ 1, 2, 3, 4, 5 }, drain(ch))
+      putter:join()
+    end)
+  end)
+
+  it("goes on after false", function()
+    local ch = sock.channel(3)
+    ch:put(1):put(false):put(3)
+    ch:close()
+    assert.same({ 1, false, 3 }, drain(ch))
+  end)
+
+  it("can be left and begun again", function()
+    local ch = sock.channel(3)
+    ch:put(1):put(2):put(3)
+    ch:close()
+    local values, subject = ch:each()
+    assert.equal(1, values(subject))
+    assert.same({ 2, 3 }, drain(ch))
+  end)
+
+  it("serves several tasks at once, each value to one of them", function()
+    run(function()
+      local ch, sums, tasks = sock.channel(4), {}, {}
+      for i = 1, 3 do
+        tasks[i] = sock.spawn(function()
+          local sum, n = 0, 0
+          for v in ch:each() do
+            sum, n = sum + v, n + 1
+            sock.sleep(0)
+          end
+          sums[i] = n
+          return sum
+        end)
+      end
+      for v = 1, 300 do
+        ch:put(v)
+      end
+      ch:close()
+      assert.equal(45150, tasks[1]:join() + tasks[2]:join() + tasks[3]:join())
+      assert.equal(300, sums[1] + sums[2] + sums[3])
+    end)
+  end)
+end)
+
+describe("Many putters and getters", function()
+  for _, capacity in ipairs { 0, 1, 7, math.huge } do
+    it("lose nothing and double nothing, capacity " .. capacity, function()
+      run(function()
+        local ch, seen, putters, getters = sock.channel(capacity), {}, {}, {}
+        local backwards = 0
+        for g = 1, 8 do
+          getters[g] = sock.spawn(function()
+            local last = {}
+            for v in ch:each() do
+              local p, i = v[1], v[2]
+              seen[p * 1000 + i] = (seen[p * 1000 + i] or 0) + 1
+              if i <= (last[p] or 0) then
+                backwards = backwards + 1
+              end
+              last[p] = i
+              if i % 3 == 0 then
+                sock.sleep(0)
+              end
+            end
+          end)
+        end
+        for p = 1, 8 do
+          putters[p] = sock.spawn(function()
+            for i = 1, 100 do
+              ch:put { p, i }
+              if i % 5 == 0 then
+                sock.sleep(0)
+              end
+            end
+          end)
+        end
+        for _, task in ipairs(putters) do
+          task:join()
+        end
+        ch:close()
+        for _, task in ipairs(getters) do
+          task:join()
+        end
+        for p = 1, 8 do
+          for i = 1, 100 do
+            assert.equal(1, seen[p * 1000 + i])
+          end
+        end
+        assert.equal(0, backwards)
+        assert.equal(0, #ch)
+      end)
+    end)
+  end
+
+  it("lose nothing although many are cancelled and many time out", function()
+    run(function()
+      local ch, put, got, tasks = sock.channel(2), {}, {}, {}
+      for i = 1, 200 do
+        tasks[#tasks + 1] = sock.spawn(function()
+          if ch:put(i, i % 4 == 0 and 0.001 or nil) then
+            put[i] = true
+          end
+        end)
+        tasks[#tasks + 1] = sock.spawn(function()
+          local v = ch:get(i % 5 == 0 and 0.001 or nil)
+          if v then
+            got[#got + 1] = v
+          end
+        end)
+        if i % 3 == 0 then
+          tasks[math.random(#tasks)]:cancel()
+        end
+        if i % 7 == 0 then
+          sock.sleep(0)
+        end
+      end
+      settle()
+      sock.sleep(0.002)
+      ch:close()
+      for _, task in ipairs(tasks) do
+        task:join()
+      end
+      for v in ch:each() do
+        got[#got + 1] = v
+      end
+      local count = 0
+      for _ in pairs(put) do
+        count = count + 1
+      end
+      local twice = {}
+      for _, v in ipairs(got) do
+        assert.is_nil(twice[v])
+        twice[v] = true
+      end
+      for i in pairs(put) do
+        assert.is_true(twice[i])
+      end
+      assert.is_true(count >= 20)
+    end)
+  end)
+
+  it("put in the order in which they came #fifo", function()
+    run(function()
+      local ch, putters = sock.channel(), {}
+      for i = 1, 20 do
+        putters[i] = sock.spawn(ch.put, ch, i)
+      end
+      for i = 1, 20 do
+        assert.equal(i, ch:get())
+      end
+      for _, task in ipairs(putters) do
+        task:join()
+      end
+    end)
+  end)
+
+  it("get in the order in which they came #fifo", function()
+    run(function()
+      local ch, getters = sock.channel(), {}
+      for i = 1, 20 do
+        getters[i] = sock.spawn(ch.get, ch)
+      end
+      for i = 1, 20 do
+        ch:put(i)
+      end
+      for i, task in ipairs(getters) do
+        assert.equal(i, task:join())
+      end
+    end)
+  end)
+
+  it("keep their order when values come in bursts #fifo", function()
+    run(function()
+      local ch, getters = sock.channel(), {}
+      for i = 1, 20 do
+        getters[i] = sock.spawn(ch.get, ch)
+      end
+      local v = 0
+      for _, burst in ipairs { 3, 1, 5, 2, 4, 5 } do
+        for _ = 1, burst do
+          v = v + 1
+          ch:put(v)
+        end
+        settle()
+      end
+      for i, task in ipairs(getters) do
+        assert.equal(i, task:join())
+      end
+    end)
+  end)
+
+  it("keep their order when room comes in bursts #fifo", function()
+    run(function()
+      local ch, putters, got = sock.channel(5), {}, {}
+      for i = 1, 25 do
+        putters[i] = sock.spawn(ch.put, ch, i)
+      end
+      for _, burst in ipairs { 3, 1, 5, 2, 4, 5, 5 } do
+        for _ = 1, burst do
+          got[#got + 1] = ch:get(0)
+        end
+        settle()
+      end
+      for i = 1, 25 do
+        assert.equal(i, got[i])
+        putters[i]:join()
+      end
+    end)
+  end)
+
+  it("do not overtake those who have waited longer #fifo", function()
+    run(function()
+      local ch = sock.channel()
+      local first = sock.spawn(ch.get, ch)
+      ch:put("one") -- first is woken, and has not run yet
+      local second = sock.spawn(ch.get, ch)
+      ch:put("two")
+      assert.equal("one", first:join())
+      assert.equal("two", second:join())
+    end)
+  end)
+end)
+
+describe("A channel and its tasks", function()
+  it("need nobody to hold it", function()
+    local got
+    run(function()
+      local task
+      do
+        local ch = sock.channel()
+        task = sock.spawn(function() got = ch:get() end)
+        sock.spawn(function()
+          sock.sleep(0)
+          collectgarbage()
+          ch:put("x")
+        end)
+      end
+      collectgarbage()
+      task:join()
+    end)
+    assert.equal("x", got)
+  end)
+
+  it("pass values through string.gsub and table.sort", function()
+    run(function()
+      local ch = sock.channel()
+      local putter = sock.spawn(function()
+        for _, word in ipairs { "one", "two", "three" } do
+          ch:put(word)
+        end
+      end)
+      assert.equal("one-two-three", (("x-x-x"):gsub("x", function() return ch:get() end)))
+      putter:join()
+    end)
+  end)
+
+  it("are cheap: ten thousand wait at once and all are served", function()
+    run(function()
+      local ch, sum, tasks = sock.channel(), 0, {}
+      for i = 1, 10000 do
+        tasks[i] = sock.spawn(function()
+          local v = ch:get()
+          sum = sum + v
+        end)
+      end
+      for i = 1, 10000 do
+        assert(ch:put(i, 10))
+      end
+      for _, task in ipairs(tasks) do
+        task:join()
+      end
+      assert.equal(50005000, sum)
+    end)
+  end)
+end)

@@ -1,0 +1,475 @@
+local sock = require "sock"
+
+--- A task that waits until the channel it takes from gives it something.
+local function waiter()
+  local ch = sock.channel()
+  return sock.spawn(function() return ch:get() end), ch
+end
+
+local function nothing() end
+
+describe("sock.spawn", function()
+  it("starts the task at once", function()
+    local order = {}
+    local t = sock.spawn(function() order[#order + 1] = "task" end)
+    order[#order + 1] = "spawner"
+    t:join()
+    assert.same({ "task", "spawner" }, order)
+  end)
+
+  it("comes back when the task waits", function()
+    local order = {}
+    local t = sock.spawn(function()
+      order[#order + 1] = "before"
+      sock.sleep(0)
+      order[#order + 1] = "after"
+    end)
+    order[#order + 1] = "spawner"
+    t:join()
+    assert.same({ "before", "spawner", "after" }, order)
+  end)
+
+  it("passes its arguments on, nils among them", function()
+    local t = sock.spawn(function(...) return select("#", ...), ... end, nil, 2, nil)
+    assert.same({ 3, nil, 2, nil, n = 4 }, table.pack(t:join()))
+  end)
+
+  it("passes ten thousand arguments on", function()
+    local list = {}
+    for i = 1, 10000 do
+      list[i] = i
+    end
+    local t = sock.spawn(function(...) return ... end, table.unpack(list))
+    assert.same(list, { t:join() })
+  end)
+
+  it("gives a task", function()
+    local t = sock.spawn(nothing)
+    assert.equal("task", sock.type(t))
+    assert.equal("userdata", type(t))
+    t:join()
+  end)
+
+  it("starts sixteen tasks inside each other and queues the seventeenth", function()
+    local depth, deepest, started, status = 0, 0, 0, {}
+    local function dive(left)
+      depth, started = depth + 1, started + 1
+      deepest = math.max(deepest, depth)
+      if left > 0 then
+        local inner = sock.spawn(dive, left - 1)
+        status[#status + 1] = inner:status()
+        depth = depth - 1
+        inner:join()
+      else
+        depth = depth - 1
+      end
+    end
+    sock.run(dive, 20)
+    assert.equal(16, deepest)
+    assert.equal(21, started)
+    assert.equal("ready", status[1]) -- of the sixteenth, who comes back first
+    assert.equal("waiting", status[2])
+  end)
+
+  it("raises for what is no function", function()
+    for _, value in ipairs { 1, "print", {}, true, coroutine.create(nothing) } do
+      local message = "bad argument #1 to 'spawn' (function expected, got " .. type(value) .. ")"
+      assert.has_error(function() sock.spawn(value) end, message)
+    end
+    assert.error_matches(function() sock.spawn(nil) end, "^bad argument #1 to 'spawn'")
+    assert.error_matches(function() sock.spawn() end, "^bad argument #1 to 'spawn'")
+    assert.equal(0, #sock.tasks())
+  end)
+
+  it("keeps a task and what it holds until it ends", function()
+    local weak, ch = setmetatable({}, { __mode = "v" }), sock.channel()
+    do
+      local held = {}
+      weak.held = held
+      weak.task = sock.spawn(function()
+        ch:get()
+        return held
+      end)
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_truthy(weak.task and weak.held)
+    weak.task:cancel()
+    sock.sleep(0)
+    collectgarbage()
+    collectgarbage()
+    assert.same({}, weak)
+  end)
+
+  it("works in a finalizer, where the task is queued", function()
+    local order = {}
+    local ended = false
+    setmetatable({}, { __gc = function()
+      sock.spawn(function()
+        order[#order + 1] = "task"
+        sock.sleep(0)
+        ended = true
+      end)
+      order[#order + 1] = "finalizer"
+    end })
+    collectgarbage()
+    collectgarbage()
+    sock.run()
+    assert.same({ "finalizer", "task" }, order)
+    assert.is_true(ended)
+  end)
+
+  it("runs a million short tasks #slow", function()
+    local ended = 0
+    sock.run(function()
+      for i = 1, 1000000 do
+        local t = sock.spawn(function()
+          if i % 10 == 0 then
+            sock.sleep(0)
+          end
+          ended = ended + 1
+        end)
+        if i % 1000 == 0 then
+          t:join()
+        end
+      end
+    end)
+    assert.equal(1000000, ended)
+    assert.equal(0, #sock.tasks())
+  end)
+
+  it("holds a hundred thousand tasks that wait #slow", function()
+    local ch, got = sock.channel(), 0
+    sock.run(function()
+      for _ = 1, 100000 do
+        sock.spawn(function()
+          local one = ch:get()
+          got = got + one
+        end)
+      end
+      assert(#sock.tasks() == 100001)
+      for _ = 1, 100000 do
+        ch:put(1)
+      end
+    end)
+    assert.equal(100000, got)
+  end)
+end)
+
+describe("sock.sleep", function()
+  it("takes at least as long as it says, by sock.now", function()
+    local start = sock.now()
+    sock.sleep(0.02)
+    assert.is_true(sock.now() - start >= 0.02)
+    sock.run(function()
+      start = sock.now()
+      sock.sleep(0.02)
+      assert(sock.now() - start >= 0.02)
+    end)
+  end)
+
+  it("ends in the order of the deadlines #order", function()
+    local order = {}
+    sock.run(function()
+      for _, seconds in ipairs { 0.03, 0.01, 0.04, 0.02 } do
+        sock.spawn(function()
+          sock.sleep(seconds)
+          order[#order + 1] = seconds
+        end)
+      end
+    end)
+    assert.same({ 0.01, 0.02, 0.03, 0.04 }, order)
+  end)
+
+  it("of no time lets each of the others run once", function()
+    local runs = 0
+    for _ = 1, 3 do
+      sock.spawn(function()
+        sock.sleep(0)
+        runs = runs + 1
+      end)
+    end
+    sock.sleep(0)
+    assert.equal(3, runs)
+    sock.run()
+  end)
+
+  it("takes a negative time for none", function()
+    assert.is_truthy(sock.sleep(-1))
+  end)
+
+  it("raises for what is no time", function()
+    assert.error_matches(function() sock.sleep("soon") end, "^bad argument #1 to 'sleep'")
+    assert.error_matches(function() sock.sleep() end, "^bad argument #1 to 'sleep'")
+    assert.error_matches(function() sock.sleep(0 / 0) end, "^bad argument #1 to 'sleep'")
+  end)
+end)
+
+describe("sock.now", function()
+  it("never goes back", function()
+    local before = sock.now()
+    for _ = 1, 1000 do
+      local now = sock.now()
+      assert.is_true(now >= before)
+      before = now
+    end
+    assert.equal("float", math.type(before))
+  end)
+end)
+
+describe("task:join", function()
+  it("gives what the function returned", function()
+    local t = sock.spawn(function()
+      sock.sleep(0)
+      return 1, nil, "three", nil
+    end)
+    assert.same({ 1, nil, "three", nil, n = 4 }, table.pack(t:join()))
+  end)
+
+  it("gives nothing where nothing was returned", function()
+    assert.equal(0, select("#", sock.spawn(nothing):join()))
+  end)
+
+  it("gives the same values again and to everybody", function()
+    local value, got = {}, {}
+    local t, ch = waiter()
+    for i = 1, 3 do
+      sock.spawn(function() got[i] = t:join() end)
+    end
+    ch:put(value)
+    assert.equal(value, t:join())
+    assert.equal(value, t:join())
+    sock.run()
+    for i = 1, 3 do
+      assert.equal(value, got[i])
+    end
+  end)
+
+  it("raises the very value that the task raised, each time", function()
+    for _, value in ipairs { {}, "text", 42, false, nothing, n = 6 } do
+      local t = sock.spawn(function()
+        sock.sleep(0)
+        error(value, 0)
+      end)
+      for _ = 1, 2 do
+        local result = table.pack(pcall(t.join, t))
+        assert.same(2, result.n)
+        assert.is_false(result[1])
+        assert.equal(value, result[2])
+      end
+    end
+  end)
+
+  it("raises nil for a task that raised nil", function()
+    local t = sock.spawn(error, nil)
+    assert.same({ false, nil, n = 2 }, table.pack(pcall(t.join, t)))
+    assert.equal("failed", t:status())
+  end)
+
+  it("gives nil, \"cancelled\", \"ECANCELED\" for a cancelled task", function()
+    local t = waiter()
+    t:cancel()
+    assert.same({ nil, "cancelled", "ECANCELED", n = 3 }, table.pack(t:join()))
+    assert.same({ nil, "cancelled", "ECANCELED", n = 3 }, table.pack(t:join()))
+  end)
+
+  it("gives up after its time, and the task goes on", function()
+    local t, ch = waiter()
+    assert.same({ nil, "join: timed out", "ETIMEDOUT", n = 3 }, table.pack(t:join(0)))
+    assert.same({ nil, "join: timed out", "ETIMEDOUT", n = 3 }, table.pack(t:join(0.01)))
+    sock.run(function()
+      assert.same({ nil, "join: timed out", "ETIMEDOUT", n = 3 }, table.pack(t:join(0.01)))
+    end)
+    assert.equal("waiting", t:status())
+    ch:put("late")
+    assert.equal("late", t:join(10))
+  end)
+
+  it("raises in a task that joins itself", function()
+    local t = sock.spawn(function() return pcall(sock.task().join, sock.task()) end)
+    assert.same({ false, "a task cannot join itself" }, { t:join() })
+  end)
+
+  it("raises in a task that joins itself where it cannot yield", function()
+    local t = sock.spawn(function()
+      local result
+      string.gsub("x", "x", function()
+        result = table.pack(pcall(sock.task().join, sock.task()))
+      end)
+      return table.unpack(result)
+    end)
+    assert.same({ false, "a task cannot join itself" }, { t:join() })
+  end)
+
+  it("raises for what is no task and no time", function()
+    local t = sock.spawn(nothing)
+    assert.error_matches(function() t.join({}) end, "bad argument #1 to 'join' %(task expected")
+    assert.error_matches(function() t:join("x") end, "bad argument #1 to 'join'")
+  end)
+end)
+
+describe("task:status", function()
+  it("is \"running\" in the task itself, and while it starts another", function()
+    local inner
+    local t
+    t = sock.spawn(function()
+      sock.sleep(0)
+      inner = sock.spawn(function() return t:status() end)
+      return t:status()
+    end)
+    assert.equal("running", t:join())
+    assert.equal("running", inner:join())
+  end)
+
+  it("is \"waiting\" in a wait", function()
+    local t, ch = waiter()
+    assert.equal("waiting", t:status())
+    ch:put(1)
+    t:join()
+  end)
+
+  it("is \"waiting\" in a wait that cannot yield", function()
+    local ch = sock.channel()
+    local status
+    local t = sock.spawn(function()
+      sock.sleep(0)
+      return (("x"):gsub("x", function() return ch:get() end))
+    end)
+    sock.spawn(function()
+      while t:status() ~= "waiting" do
+        sock.sleep(0)
+      end
+      status = t:status()
+      ch:put("y")
+    end)
+    assert.equal("y", t:join())
+    assert.equal("waiting", status)
+  end)
+
+  it("is \"ready\" when it can go on, or has yielded", function()
+    local t, ch = waiter()
+    ch:put(1)
+    local u = sock.spawn(function() coroutine.yield() end)
+    local v = sock.spawn(function() sock.sleep(0) end)
+    assert.equal("ready", u:status())
+    assert.equal("ready", v:status())
+    sock.run()
+    assert.equal("done", t:status())
+  end)
+
+  it("is \"done\", \"failed\" or \"cancelled\" at the end", function()
+    local done, failed, cancelled = sock.spawn(nothing), sock.spawn(error, "no"), waiter()
+    cancelled:cancel()
+    pcall(failed.join, failed)
+    sock.run()
+    assert.same({ "done", "failed", "cancelled" },
+      { done:status(), failed:status(), cancelled:status() })
+  end)
+end)
+
+describe("task:traceback", function()
+  it("tells where a task waits", function()
+    local t, ch = waiter()
+    local line = debug.getinfo(waiter, "S").linedefined + 2
+    assert.matches("^stack traceback:\n.*spec/task_spec.lua:" .. line .. ":", t:traceback())
+    ch:put(1)
+    t:join()
+  end)
+
+  it("tells where a task failed", function()
+    local function deep()
+      error({})
+    end
+    local t = sock.spawn(function()
+      sock.sleep(0)
+      deep()
+      return 1 -- no tail call
+    end)
+    pcall(t.join, t)
+    local line = debug.getinfo(deep, "S").linedefined + 1
+    assert.matches("spec/task_spec.lua:" .. line .. ": in .-deep", t:traceback())
+  end)
+
+  it("is nil of a task that returned or was cancelled", function()
+    local returned = sock.spawn(function()
+      pcall(sock.timeout, 1, error, "caught")
+    end)
+    local cancelled = waiter()
+    cancelled:cancel()
+    sock.run()
+    assert.is_nil(returned:traceback())
+    assert.is_nil(cancelled:traceback())
+  end)
+
+  it("is of the error that ended the task, not of one caught before", function()
+    local t = sock.spawn(function()
+      pcall(sock.timeout, 1, error, "caught")
+      sock.sleep(0)
+      error("another", 0)
+    end)
+    pcall(t.join, t)
+    local line = debug.getinfo(1, "l").currentline - 3
+    assert.matches("spec/task_spec.lua:" .. line .. ":", t:traceback())
+  end)
+end)
+
+describe("sock.task", function()
+  it("is the running task, and nil outside", function()
+    assert.is_nil(sock.task())
+    local t = sock.spawn(function()
+      sock.sleep(0)
+      local inner = sock.spawn(sock.task)
+      return sock.task(), inner:join() == inner, sock.task()
+    end)
+    assert.same({ t, true, t }, { t:join() })
+    assert.is_nil(sock.task())
+  end)
+
+  it("is the task also where it cannot yield, and in its coroutines", function()
+    local t = sock.spawn(function()
+      local list = {}
+      string.gsub("x", "x", function()
+        sock.sleep(0)
+        list[1] = sock.task()
+      end)
+      coroutine.wrap(function()
+        sock.sleep(0)
+        list[2] = sock.task()
+      end)()
+      return table.unpack(list)
+    end)
+    assert.same({ t, t }, { t:join() })
+  end)
+
+  it("is nil in what another task's wait lets run outside tasks", function()
+    local seen
+    local ch = sock.channel()
+    sock.spawn(function() ch:put(sock.task() ~= nil) end)
+    seen = ch:get()
+    assert.is_true(seen)
+    assert.is_nil(sock.task())
+  end)
+end)
+
+describe("sock.tasks", function()
+  it("lists those that have not ended", function()
+    assert.same({}, sock.tasks())
+    local t, ch = waiter()
+    local u = sock.spawn(function() sock.sleep(0) end)
+    local list = sock.tasks()
+    assert.equal(2, #list)
+    assert.is_true(list[1] == t and list[2] == u or list[1] == u and list[2] == t)
+    u:join()
+    assert.same({ t }, sock.tasks())
+    ch:put(1)
+    t:join()
+    assert.same({}, sock.tasks())
+  end)
+
+  it("lists the running one, and no failed one", function()
+    local failed = sock.spawn(error, "no")
+    local t = sock.spawn(function() return sock.tasks() end)
+    assert.same({ t }, t:join())
+    pcall(failed.join, failed)
+  end)
+end)
