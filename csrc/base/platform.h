@@ -56,6 +56,18 @@
 #define SOCK_TRUNC 0
 #endif
 
+#if defined(MSG_ERRQUEUE)
+#define SOCK_ERRQUEUE MSG_ERRQUEUE
+#else
+#define SOCK_ERRQUEUE 0 /* there is none, and nobody asks for it */
+#endif
+
+#if defined(MSG_CMSG_CLOEXEC)
+#define SOCK_CLOSEONEXEC MSG_CMSG_CLOEXEC
+#else
+#define SOCK_CLOSEONEXEC 0
+#endif
+
 /* Monotonic seconds; the clock of every deadline. */
 static inline double platform_now(void) {
   struct timespec t;
@@ -169,6 +181,65 @@ static inline int platform_pipe(int fds[2]) {
     }
   return 0;
 #endif
+}
+
+/* Received descriptors are close-on-exec from birth, or at once. */
+static inline void platform_closeonexec(int fd) {
+#if defined(MSG_CMSG_CLOEXEC)
+  (void)fd;
+#else
+  (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+#endif
+}
+
+/* A message of a batch, and how many bytes it had. */
+#if defined(__linux__)
+typedef struct mmsghdr platform_Message;
+#else
+typedef struct platform_Message {
+  struct msghdr msg_hdr;
+  unsigned msg_len;
+} platform_Message;
+#endif
+
+typedef ssize_t (*platform_Each)(int fd, struct msghdr *m, int flags);
+
+static inline ssize_t platform_sendone(int fd, struct msghdr *m, int flags) {
+  return sendmsg(fd, m, flags);
+}
+
+/* A batch one by one: how many went or came; -1 if not even the first. */
+static inline int platform_each(platform_Each one, int fd, platform_Message *m,
+                                unsigned n, int flags) {
+  unsigned i = 0;
+  for (; i < n; i++) {
+    ssize_t done = one(fd, &m[i].msg_hdr, flags);
+    if (done < 0)
+      break;
+    m[i].msg_len = (unsigned)done;
+  }
+  return i > 0 || n == 0 ? (int)i : -1;
+}
+
+/* sendmmsg(2) and recvmmsg(2), where there are such. */
+static inline int platform_sendmany(int fd, platform_Message *m, unsigned n,
+                                    int flags) {
+#if defined(__linux__)
+  int sent = sendmmsg(fd, m, n, flags);
+  if (sent >= 0 || errno != ENOSYS)
+    return sent;
+#endif
+  return platform_each(platform_sendone, fd, m, n, flags);
+}
+
+static inline int platform_recvmany(int fd, platform_Message *m, unsigned n,
+                                    int flags) {
+#if defined(__linux__)
+  int got = recvmmsg(fd, m, n, flags, NULL);
+  if (got >= 0 || errno != ENOSYS)
+    return got;
+#endif
+  return platform_each(recvmsg, fd, m, n, flags);
 }
 
 /* Keeps the library that `function` is in loaded until the process ends:

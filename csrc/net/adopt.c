@@ -37,6 +37,14 @@ static void take(sock_Socket *s, int fd, mode_t mode, int flags) {
   s->restore = platform_setnonblock(fd, 1) == 0;
 }
 
+void sock_take(sock_Socket *s, int fd) {
+  struct stat st;
+  int flags = fcntl(fd, F_GETFL);
+  if (fstat(fd, &st) < 0)
+    st.st_mode = S_IFREG; /* it cannot be asked: nothing is assumed of it */
+  take(s, fd, st.st_mode, flags < 0 ? 0 : flags);
+}
+
 /* A Lua file keeps its descriptor: ours is a duplicate. */
 static int duplicate(lua_State *L, int arg) {
   luaL_Stream *file = luaL_checkudata(L, arg, LUA_FILEHANDLE);

@@ -64,7 +64,11 @@ int sock_putoutput(lua_State *L, sock_Socket *s, const char *data, size_t n) {
 int sock_pushoutput(lua_State *L, sock_Socket *s) {
   int err = s->outerror;
   s->outerror = 0;
-  return err != 0 ? err : sendoutput(L, s);
+  if (err == 0)
+    err = sendoutput(L, s);
+  if (err != 0 && !sock_wouldblock(err)) /* lost, and told */
+    sock_dropoutput(L, s, sock_bufferlen(&s->out));
+  return err;
 }
 
 int sock_flushfirst(lua_State *L, sock_Socket *s, const char *op) {

@@ -17,12 +17,13 @@
 enum {
   POSITION = 2, /* where the current shape begins, in what has arrived */
   SCANNED = 3,  /* how far it has looked, from there */
-  MARK = 4,     /* … for what */
-  CURRENT = 5,  /* its index */
-  LAST = 6,     /* the last one's; above it stand the values */
-  SHAPE = 7,    /* how one is tried */
-  TAKES = 8,    /* the socket's, when the first shape was begun */
-  FIRST = 9
+  MARK = 4,     /* … for what … */
+  STEP = 5,     /* … at which place of a format */
+  CURRENT = 6,  /* its index */
+  LAST = 7,     /* the last one's; above it stand the values */
+  SHAPE = 8,    /* how one is tried */
+  TAKES = 9,    /* the socket's, when the first shape was begun */
+  FIRST = 10
 };
 
 static void set(lua_State *L, int index, size_t value) {
@@ -61,10 +62,18 @@ static sock_View look(lua_State *L, const sock_Socket *s, size_t *position,
   v.len -= *position;
   v.scanned = (size_t)lua_tointeger(L, SCANNED);
   v.mark = (size_t)lua_tointeger(L, MARK);
+  v.step = (size_t)lua_tointeger(L, STEP);
   v.limit = s->limit;
   v.wanted = 0;
   v.ended = ended;
   return v;
+}
+
+/* How far a shape has looked; the next one begins anew. */
+static void keep(lua_State *L, const sock_View *v, int more) {
+  set(L, SCANNED, more ? v->scanned : 0);
+  set(L, MARK, more ? v->mark : 0);
+  set(L, STEP, more ? v->step : 0);
 }
 
 /*
@@ -78,6 +87,7 @@ static int startanew(lua_State *L, const sock_Socket *s) {
   set(L, POSITION, 0);
   set(L, SCANNED, 0);
   set(L, MARK, 0);
+  set(L, STEP, 0);
   set(L, CURRENT, FIRST);
   set(L, TAKES, (size_t)s->takes);
   return 1;
@@ -98,8 +108,7 @@ static int tryshapes(lua_State *L, sock_Socket *s, int ended) {
       set(L, POSITION, position);
       set(L, CURRENT, (size_t)i + 1);
     }
-    set(L, SCANNED, took == SOCK_MORE ? v.scanned : 0);
-    set(L, MARK, v.mark);
+    keep(L, &v, took == SOCK_MORE);
     switch (took) {
     case SOCK_MORE:
       return SOCK_MORE;
@@ -141,9 +150,8 @@ static int read_try(lua_State *L, int why) {
 static void prepare(lua_State *L, const sock_Socket *s, sock_Shape shape) {
   int n = lua_gettop(L) - 1;
   luaL_checkstack(L, n + LUA_MINSTACK, "too many formats");
-  lua_pushinteger(L, 0);
-  lua_pushinteger(L, 0);
-  lua_pushinteger(L, 0);
+  for (int i = POSITION; i <= STEP; i++)
+    lua_pushinteger(L, 0);
   lua_pushinteger(L, FIRST);
   lua_pushinteger(L, FIRST + n - 1);
   lua_pushlightuserdata(L, (void *)(uintptr_t)shape);
@@ -280,16 +288,15 @@ static int s_readuntil(lua_State *L) {
 
 static int s_unpack(lua_State *L) {
   sock_checkopen(L, 1);
-  luaL_checkstring(L, 2);
+  sock_checkpackformat(L, 2);
   lua_settop(L, 2);
   return sock_readshapes(L, sock_unpackshape);
 }
 
-/* As Lua's: a failure is raised, the end is nil. */
+/* As Lua's: a failure is raised, the end is nil, and nothing follows it. */
 static int lines_try(lua_State *L, int why) {
   int got = read_try(L, why);
-  if (got == 3 && lua_isnil(L, -3) && lua_type(L, -1) == LUA_TSTRING &&
-      lua_gettop(L) - 3 == (int)lua_tointeger(L, LAST)) {
+  if (got == 3 && lua_isnil(L, -3)) {
     lua_pop(L, 1);
     return lua_error(L);
   }

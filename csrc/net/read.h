@@ -22,7 +22,8 @@ typedef struct sock_View {
   const char *data; /* what has arrived, from where the shape begins */
   size_t len;
   size_t scanned; /* of these, by an attempt before … */
-  size_t mark;    /* … for what begins here */
+  size_t mark;    /* … for what begins here, */
+  size_t step;    /* … at this place of a format */
   size_t limit;
   size_t wanted; /* of SOCK_CUT: how many bytes it was; 0: not known */
   int ended;     /* nothing more will come */
@@ -41,7 +42,8 @@ typedef ptrdiff_t (*sock_Shape)(lua_State *L, int index, sock_View *v);
 */
 int sock_readshapes(lua_State *L, sock_Shape shape);
 
-/* unpack.c */
+/* unpack.c: raises on what is no format of string.pack. */
+void sock_checkpackformat(lua_State *L, int arg);
 ptrdiff_t sock_unpackshape(lua_State *L, int index, sock_View *v);
 
 #endif

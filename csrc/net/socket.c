@@ -333,9 +333,12 @@ void sock_opensocket(lua_State *L) {
   sock_addmethods(L, &sock_socketclass, sock_transfermethods);
   sock_addmethods(L, &sock_socketclass, sock_readmethods);
   sock_addmethods(L, &sock_socketclass, sock_writemethods);
+  sock_addmethods(L, &sock_socketclass, sock_datagrammethods);
+  sock_addmethods(L, &sock_socketclass, sock_messagemethods);
   sock_addmethods(L, &sock_socketclass, sock_optionmethods);
   sock_addmethods(L, &sock_socketclass, sock_waitmethods);
   sock_addmethods(L, &sock_socketclass, sock_adoptmethods);
+  sock_addmethods(L, &sock_socketclass, sock_streammethods);
 }
 
 /* ----------------------------------------------------------- functions */

@@ -63,6 +63,10 @@ sock_Socket *sock_newsocket(lua_State *L);
 /* Gives it a fresh descriptor of known nature. Cannot fail. */
 void sock_own(sock_Socket *s, int fd, int family, int type, int protocol);
 
+/* Gives it a descriptor that others made: finds out what it is. Cannot
+** fail. */
+void sock_take(sock_Socket *s, int fd);
+
 /* Takes the descriptor away from it, without closing; whoever waits for it
 ** is told. `forget`: it will live on elsewhere. Cannot fail. */
 int sock_disown(lua_State *L, sock_Socket *s, int forget);
@@ -113,7 +117,8 @@ void sock_opensocket(lua_State *L); /* registers the class. [-0,+0,m] */
 extern const luaL_Reg sock_socketfunctions[], sock_adoptfunctions[];
 extern const luaL_Reg sock_callmethods[], sock_transfermethods[];
 extern const luaL_Reg sock_readmethods[], sock_writemethods[];
-extern const luaL_Reg sock_adoptmethods[];
+extern const luaL_Reg sock_datagrammethods[], sock_messagemethods[];
+extern const luaL_Reg sock_adoptmethods[], sock_streammethods[];
 extern const luaL_Reg sock_optionmethods[], sock_optionfunctions[];
 extern const luaL_Reg sock_waitmethods[], sock_waitfunctions[];
 extern const luaL_Reg sock_addressfunctions[];

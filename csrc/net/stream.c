@@ -107,3 +107,11 @@ int sock_recvtry(lua_State *L, int why) {
     got = recvonce(L, s);
   return got;
 }
+
+/* A TLS module will put its own in place of this one. */
+static int s_starttls(lua_State *L) {
+  sock_checkopen(L, 1);
+  return luaL_error(L, "TLS is not installed");
+}
+
+const luaL_Reg sock_streammethods[] = {{"starttls", s_starttls}, {NULL, NULL}};

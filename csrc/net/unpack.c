@@ -40,7 +40,7 @@ static size_t number(Format *f, size_t absent) {
   size_t n = 0;
   if (!isdigit10(*f->at))
     return absent;
-  while (isdigit10(*f->at) && n < (SIZE_MAX / 4 - 9) / 10)
+  while (isdigit10(*f->at) && n <= (INT32_MAX - 9) / 10)
     n = n * 10 + (size_t)(*f->at++ - '0');
   return n;
 }
@@ -163,20 +163,24 @@ static size_t lengthat(const Format *f, const char *data, size_t size) {
   return n;
 }
 
+/* A text that begins at `at`: its end, or what the shape answers. */
+static ptrdiff_t zerotext(size_t at, sock_View *v) {
+  size_t from = v->scanned > at ? v->scanned : at;
+  const char *end =
+      from < v->len ? memchr(v->data + from, 0, v->len - from) : NULL;
+  size_t stop = end != NULL ? (size_t)(end - v->data) + 1 : v->len;
+  if (stop > at && stop - at > v->limit)
+    return SOCK_TOOLONG;
+  v->wanted = 0;
+  v->scanned = stop;
+  return end != NULL ? (ptrdiff_t)stop : SOCK_MORE;
+}
+
 /* A field that begins at `at`: its end there, or what the shape answers. */
 static ptrdiff_t field(const Format *f, Kind kind, size_t size, size_t at,
                        sock_View *v) {
-  if (kind == ZERO) {
-    size_t from = v->mark == at && v->scanned > at ? v->scanned : at;
-    const char *end =
-        from < v->len ? memchr(v->data + from, 0, v->len - from) : NULL;
-    size_t stop = end != NULL ? (size_t)(end - v->data) + 1 : v->len;
-    if (stop > at && stop - at > v->limit)
-      return SOCK_TOOLONG;
-    v->mark = at;
-    v->scanned = v->len;
-    return end != NULL ? (ptrdiff_t)stop : SOCK_MORE;
-  }
+  if (kind == ZERO)
+    return zerotext(at, v);
   if (size > SIZE_MAX / 4 - at)
     luaL_error(f->L, "format result too large");
   at += size;
@@ -190,12 +194,36 @@ static ptrdiff_t field(const Format *f, Kind kind, size_t size, size_t at,
   return at <= v->len ? (ptrdiff_t)at : SOCK_MORE;
 }
 
+/*
+** The walk goes on at the option that it stopped at, so that a field is
+** looked at once: `step` is its place in the format with what the options
+** before it have set, `mark` its place in the data.
+*/
+#define PLACE 64 /* above: the place; below: maxalign, and 32 for little */
+
+static void save(const Format *f, const char *text, size_t at, sock_View *v) {
+  v->mark = at;
+  v->step =
+      (size_t)(f->at - text) * PLACE + (f->little ? 32u : 0u) + f->maxalign;
+}
+
+static Format resume(lua_State *L, const char *text, const sock_View *v) {
+  Format f = {L, text, nativelittle(), 1};
+  if (v->step > 0) {
+    f.at += v->step / PLACE;
+    f.little = (v->step & 32) != 0;
+    f.maxalign = v->step & 31;
+  }
+  return f;
+}
+
 /* How many bytes the format wants, if they are all there. */
 static ptrdiff_t measure(lua_State *L, const char *text, sock_View *v) {
-  Format f = {L, text, nativelittle(), 1};
-  size_t at = 0;
+  Format f = resume(L, text, v);
+  size_t at = v->mark;
   while (*f.at != '\0') {
     size_t size;
+    save(&f, text, at, v);
     Kind kind = option(&f, &size);
     at += padding(&f, &kind, size, at);
     if (kind == NOTHING)
@@ -205,8 +233,18 @@ static ptrdiff_t measure(lua_State *L, const char *text, sock_View *v) {
       return end;
     at = (size_t)end;
   }
+  save(&f, text, at, v);
   v->wanted = at;
   return at <= v->len ? (ptrdiff_t)at : SOCK_MORE;
+}
+
+void sock_checkpackformat(lua_State *L, int arg) {
+  Format f = {L, luaL_checkstring(L, arg), nativelittle(), 1};
+  while (*f.at != '\0') {
+    size_t size;
+    Kind kind = option(&f, &size);
+    (void)padding(&f, &kind, size, 0);
+  }
 }
 
 /* string.unpack's values, without the position that follows them. */

@@ -48,8 +48,10 @@ static size_t total(lua_State *L) {
   return sum;
 }
 
+/* `halfway` may be another's, who is in the middle or was torn there. */
 static int failwrite(lua_State *L, sock_Socket *s, int err, size_t sent) {
-  s->halfway = 0;
+  if (sent > 0)
+    s->halfway = 0;
   int n = sock_failsocket(L, 1, "write", err);
   lua_pushinteger(L, (lua_Integer)sent);
   return n + 1;
@@ -63,6 +65,8 @@ static int done(lua_State *L, sock_Socket *s) {
 
 /* All values into the buffer, if it has room for them. */
 static int store(lua_State *L, sock_Socket *s, size_t n) {
+  if (n == 0)
+    return 1;
   if (sock_bufferlen(&s->out) + n > s->vbuf)
     return 0;
   luaL_Buffer b; /* one piece: all of it, or nothing if memory runs out */
@@ -104,8 +108,10 @@ static int sendall(lua_State *L, sock_Socket *s, size_t sent, size_t n) {
       return done(L, s);
     ssize_t went = sock_transmit(s, piece, pieces, 0);
     int err = errno;
-    if (went < 0 && !sock_wouldblock(err))
+    if (went < 0 && !sock_wouldblock(err)) {
+      sock_dropoutput(L, s, sock_bufferlen(&s->out)); /* lost, and told */
       return failwrite(L, s, err, sent);
+    }
     if (went >= 0)
       sent += advance(L, s, (size_t)went);
     s->halfway = sent > 0 && sent < n;
@@ -130,11 +136,8 @@ static int write_try(lua_State *L, int why) {
     s->outerror = 0;
     return failwrite(L, s, err, sent);
   }
-  if (sent == 0 && s->halfway) { /* an earlier one was torn */
-    int results = failwrite(L, s, EPIPE, 0);
-    s->halfway = 1;
-    return results;
-  }
+  if (sent == 0 && s->halfway) /* an earlier one was torn */
+    return failwrite(L, s, EPIPE, 0);
   if (s->vbuf > 0 && sent == 0 && store(L, s, n))
     return done(L, s);
   return sendall(L, s, sent, n);

@@ -3,6 +3,7 @@
 -- gives the primitives; types.lua documents them.
 
 local core = require "sock.core"
+local copy = require "sock.copy"
 local scope = require "sock.scope"
 
 return {
@@ -25,6 +26,8 @@ return {
   socket = core.socket,
   socketpair = core.socketpair,
   adopt = core.adopt,
+  copy = copy.copy,
+  relay = copy.relay,
   wait = core.wait,
   select = core.select,
   type = core.type,

@@ -239,16 +239,60 @@ function Socket:sendto(data, host, port) end
 function Socket:recvfrom(n, ...) end
 
 ---Reads from a stream: "l" a line, without its end (`\n` or `\r\n`), "L" with
----it, "a" all until the end, a number exactly so many bytes. nil alone is the
----end of the stream. The longest line is 1 MiB.
----@param format? "l"|"L"|"a"|integer # "l" if absent; a leading * is skipped
----@return string? data, string? message, string? code # EPROTO: too short; EMSGSIZE, ECONNRESET
-function Socket:read(format) end
+---it, "a" all until the end, a number exactly so many bytes; a value for each
+---format. nil alone is the end of the stream. Nothing is taken unless all of it
+---is there: after a timeout the next read goes on.
+---@param ... "l"|"L"|"a"|integer # "l" if absent; a leading * is skipped
+---@return string? data, string? message, string? code # EPROTO: ended inside; EMSGSIZE, ETIMEDOUT, ECONNRESET
+function Socket:read(...) end
+
+---An iterator over the same; raises on a failure, as Lua's files do.
+---@param ... "l"|"L"|"a"|integer
+---@return fun(): string?
+function Socket:lines(...) end
+
+---Reads up to and with a text.
+---@param text string # not empty
+---@return string? data, string? message, string? code # EPROTO, EMSGSIZE, ETIMEDOUT
+function Socket:readuntil(text) end
+
+---Reads exactly what a string.pack format says, and gives its values.
+---@param format string # Lua 5.4 manual, 6.4.2
+---@return any ... # or nil, message, code: EPROTO, EMSGSIZE, ETIMEDOUT
+function Socket:unpack(format) end
+
+---The longest line, readuntil or length-prefixed field that is accepted; past
+---it a read is nil, message, "EMSGSIZE", before memory is taken.
+---@param bytes integer # 1 MiB at first; math.huge for none
+---@return sock.Socket
+function Socket:setlimit(bytes) end
+
+---How many bytes have arrived and wait to be read.
+---@return integer bytes
+function Socket:buffered() end
 
 ---Sends all of it; on a datagram socket, as one. writev(2).
 ---@param ... string|number
 ---@return sock.Socket? s, string? message, string? code, integer? sent # EPIPE, ECONNRESET
 function Socket:write(...) end
+
+---Writes string.pack(format, …).
+---@param format string # Lua 5.4 manual, 6.4.2
+---@param ... any
+---@return sock.Socket? self, string? message, string? code, integer? bytes # as write
+function Socket:pack(format, ...) end
+
+---How writes are buffered: "no" (at first), or "full": then they leave, in
+---order, when the buffer is full, at flush, send, shutdown and close, and
+---whenever the loop is about to wait. setvbuf(3).
+---@param mode "no"|"full"
+---@param size? integer # bytes; 16384 if absent
+---@return sock.Socket
+function Socket:setvbuf(mode, size) end
+
+---Sends what full-buffered writes have left behind.
+---@return sock.Socket? self, string? message, string? code # EPIPE, ECONNRESET, ETIMEDOUT
+function Socket:flush() end
 
 ---Ends one way, or both. After "send", the peer reads to the end. shutdown(2).
 ---@param how? "recv"|"send"|"both" # "both" if absent
@@ -306,6 +350,61 @@ function Socket:fd() end
 ---Gives its descriptor up: the socket is closed, the descriptor is not.
 ---@return integer? descriptor, string? message, string? code # EBUSY: bytes are buffered
 function Socket:detach() end
+
+---TLS is another rock; without it this raises.
+---@param options table
+function Socket:starttls(options) end
+
+---Moves bytes one way until the end or the count, without passing them through
+---Lua: sendfile(2), splice(2). Either may be a Lua file, from its position.
+---@param from sock.Socket|file*
+---@param to sock.Socket|file*
+---@param count? integer # bytes; all if absent
+---@return integer? bytes, string? message, string? code, integer? moved # ETIMEDOUT: a silence; EPIPE, ECONNRESET
+function sock.copy(from, to, count) end
+
+---Moves bytes both ways until both have ended; half-closes are carried over.
+---@param a sock.Socket
+---@param b sock.Socket
+---@return integer? ab, integer|string ba, string? code, integer? moved_ab, integer? moved_ba
+function sock.relay(a, b) end
+
+---Sends many datagrams in few system calls. sendmmsg(2).
+---@param list (string|{[1]: string, [2]: sock.Addr})[]
+---@return integer? sent, string? message, string? code # how many went
+function Socket:sendmany(list) end
+
+---Receives many datagrams: at least one, and what else is there. recvmmsg(2).
+---@param max? integer # datagrams; 64 if absent
+---@param size? integer # bytes of each; 65536 if absent
+---@return string[]? data, (sock.Address[]|string)? from, (table<integer, integer>|string)? lengths # lengths of those that were cut, by their place
+function Socket:recvmany(max, size) end
+
+---@class sock.Control # what goes beside the data; cmsg(3)
+---@field fds? (sock.Socket|file*|integer)[] # SCM_RIGHTS; received ones are sockets, close-on-exec
+---@field credentials? sock.Credentials # unix(7), with the option passcred
+---@field pktinfo? {interface: string, address: sock.Address} # ip(7), ipv6(7)
+---@field timestamp? number # seconds since 1970; with the option timestamp
+---@field ttl? integer # with ip_recvttl, ipv6_recvhoplimit
+---@field tos? integer # with ip_recvtos, ipv6_recvtclass
+---@field error? {code: string, message: string, from: sock.Address?} # of "errqueue"
+
+---@class sock.Message
+---@field data string
+---@field from? sock.Address
+---@field size integer # the true length, also where `data` is cut
+---@field truncated boolean
+---@field control sock.Control
+
+---One message with its ancillary data, in one system call. sendmsg(2).
+---@param message {data: string, to: sock.Addr?, control: sock.Control?, flags: (string|string[])?}
+---@return integer? bytes, string? message, string? code # EMSGSIZE, EPERM
+function Socket:sendmsg(message) end
+
+---Receives one message with its ancillary data; nil at the end. recvmsg(2).
+---@param options? {size: integer?, flags: (string|string[])?} # size: 65536 if absent
+---@return sock.Message? message, string? text, string? code # EAGAIN: the error queue is empty
+function Socket:recvmsg(options) end
 
 -- Options -------------------------------------------------------------------
 -- (read): it cannot be set. Memberships cannot be read, nor can …force.

@@ -1,0 +1,385 @@
+-- sock.copy and sock.relay.
+
+local sock = require "sock"
+local peer = require "spec.support.peer"
+
+local pack = table.pack
+
+--- Closes what it is given at a block's end.
+local function closing(...)
+  local list = { ... }
+  return setmetatable({}, { __close = function()
+    for _, x in ipairs(list) do
+      x:close()
+    end
+  end })
+end
+
+local function unixpair()
+  local a, b = assert(sock.socketpair())
+  return a:settimeout(20), b:settimeout(20), closing(a, b)
+end
+
+local function tcppair()
+  local l <close> = assert(sock.socket())
+  assert(assert(l:bind("127.0.0.1", 0)):listen())
+  local a = assert(sock.socket())
+  assert(a:connect(l:getsockname()))
+  local b = assert(l:accept())
+  return a:settimeout(20), b:settimeout(20), closing(a, b)
+end
+
+local data = {}
+for i = 1, 100000 do
+  data[i] = ("%07d\n"):format(i)
+end
+data = table.concat(data) -- 800,000 bytes
+
+--- A temporary Lua file with these contents, at their beginning.
+local function file(text)
+  local f = assert(io.tmpfile())
+  assert(f:write(text or ""))
+  f:seek("set")
+  return f
+end
+
+local function contents(f)
+  f:seek("set")
+  return f:read("a")
+end
+
+local pairsof = { Unix = unixpair, TCP = tcppair }
+
+for name, pair in pairs(pairsof) do
+  describe("sock.copy between sockets over " .. name, function()
+    it("moves all bytes until the end, and says how many", function()
+      local a, b, _ <close> = pair()
+      local c, d, _ <close> = pair()
+      local writer = sock.spawn(function()
+        assert(a:write(data))
+        a:shutdown("send")
+      end)
+      local reader = sock.spawn(d.read, d, "a")
+      assert.equal(#data, sock.copy(b, c))
+      c:shutdown("send")
+      assert.is_true(reader:join() == data)
+      writer:join()
+      assert.same(pack(0), pack(sock.copy(b, c)))
+    end)
+
+    it("moves a count exactly, and leaves the rest", function()
+      local a, b, _ <close> = pair()
+      local c, d, _ <close> = pair()
+      assert(a:write("0123456789abc\nrest"))
+      assert.equal(0, sock.copy(b, c, 0))
+      assert.equal(3, sock.copy(b, c, 3))
+      assert.equal(4, sock.copy(b, c, 4.0))
+      assert.equal("0123456", d:read(7))
+      assert.equal("789abc", b:read())
+      assert.equal(4, sock.copy(b, c, 4))
+      assert.equal("rest", d:read(4))
+    end)
+
+    it("takes what is buffered first, and lets buffered output go first", function()
+      local a, b, _ <close> = pair()
+      local c, d, _ <close> = pair()
+      assert(a:write("line\nbuffered "))
+      assert.equal("line", b:read())
+      assert(a:write("and not")):shutdown("send")
+      assert(c:setvbuf("full"):write("output, "))
+      assert.equal(16, sock.copy(b, c))
+      assert.equal("output, buffered and not", d:read(24))
+    end)
+
+    it("echoes", function()
+      local a, b, _ <close> = pair()
+      local echo = sock.spawn(sock.copy, b, b)
+      local reader = sock.spawn(a.read, a, #data)
+      assert(a:write(data))
+      assert.is_true(reader:join() == data)
+      a:shutdown("send")
+      assert.equal(#data, echo:join())
+    end)
+
+    it("is limited by settimeout on each silence", function()
+      local a, b, _ <close> = pair()
+      local c, d, _ <close> = pair()
+      b:settimeout(0.4)
+      sock.spawn(function()
+        for _ = 1, 6 do
+          a:write("xx")
+          sock.sleep(0.1)
+        end
+      end)
+      local ok, message, code, moved = sock.copy(b, c)
+      assert.is_nil(ok)
+      assert.matches("^copy .*: timed out$", message)
+      assert.equal("ETIMEDOUT", code)
+      assert.equal(12, moved)
+      assert.equal(12, #d:read(12))
+    end)
+
+    it("loses nothing that it could not pass on", function()
+      local a, b, _ <close> = pair()
+      local c, d, _ <close> = pair()
+      sock.spawn(function()
+        assert(a:write(data))
+        a:shutdown("send")
+      end)
+      c:setsockopt("sndbuf", 4096):settimeout(0.05)
+      d:setsockopt("rcvbuf", 4096)
+      local _, _, code, moved = sock.copy(b, c, math.huge)
+      if code then -- else all of it went
+        assert.equal("ETIMEDOUT", code)
+        assert.is_true(moved < #data)
+        local rest = sock.spawn(b.read, b, "a")
+        assert.equal(data:sub(1, moved), d:read(moved))
+        assert.is_true(rest:join() == data:sub(moved + 1))
+      end
+    end)
+
+    it("loses nothing to a cancel", function()
+      local a, b, _ <close> = pair()
+      local c, d, _ <close> = pair()
+      assert(a:write("one"))
+      local task = sock.spawn(sock.copy, b, c)
+      assert.equal("one", d:read(3))
+      task:cancel()
+      task:join()
+      assert(a:write("two"))
+      assert.equal("two", b:recv())
+    end)
+
+    it("tells that the peer is gone", function()
+      local a, b, _ <close> = pair()
+      local c, d, _ <close> = pair()
+      d:close()
+      local task = sock.spawn(a.write, a, data)
+      local ok, message, code, moved = sock.copy(b, c)
+      assert.is_nil(ok)
+      assert.matches("^copy ", message)
+      assert.is_true(code == "EPIPE" or code == "ECONNRESET")
+      assert.is_true(moved < #data)
+      b:close()
+      task:join()
+    end)
+  end)
+
+  describe("sock.copy from a Lua file over " .. name, function()
+    it("sends it from its position, which moves on", function()
+      local a, b, _ <close> = pair()
+      local f <close> = file(data)
+      local reader = sock.spawn(b.read, b, "a")
+      assert.equal("0000001", f:read())
+      assert.equal(8, sock.copy(f, a, 8))
+      assert.equal("0000003", f:read())
+      assert.equal(#data - 24, sock.copy(f, a))
+      assert.equal("", f:read("a"))
+      assert.equal(0, sock.copy(f, a))
+      a:shutdown("send")
+      assert.is_true(reader:join() == data:sub(9, 16) .. data:sub(25))
+    end)
+
+    it("sends what has just been written to it", function()
+      local a, b, _ <close> = pair()
+      local f <close> = file()
+      f:write("not flushed")
+      f:seek("set", 4)
+      assert.equal(7, sock.copy(f, a, math.huge))
+      assert.equal("flushed", b:read(7))
+    end)
+
+    it("lets buffered output go first", function()
+      local a, b, _ <close> = pair()
+      local f <close> = file("file")
+      assert(a:setvbuf("full"):write("head "))
+      assert.equal(4, sock.copy(f, a))
+      assert.equal("head file", b:read(9))
+    end)
+  end)
+
+  describe("sock.copy into a Lua file over " .. name, function()
+    it("writes at its position, which moves on", function()
+      local a, b, _ <close> = pair()
+      local f <close> = file()
+      f:write("head\n")
+      assert(a:write("buffered\n"))
+      assert(b:wait("r"))
+      local task = sock.spawn(function()
+        assert(a:write(data))
+        a:shutdown("send")
+      end)
+      assert.equal("buf", b:read(3))
+      assert.equal(#data + 6, sock.copy(b, f))
+      task:join()
+      f:write("tail")
+      assert.is_true(contents(f) == "head\nfered\n" .. data .. "tail")
+    end)
+
+    it("appends to a file that is open for that", function()
+      local a, b, _ <close> = pair()
+      local path = os.tmpname()
+      local f <close> = assert(io.open(path, "a+"))
+      f:write("head ")
+      assert(a:write("body")):shutdown("send")
+      assert.equal(4, sock.copy(b, f))
+      f:write(" tail")
+      assert.equal("head body tail", contents(f))
+      os.remove(path)
+    end)
+  end)
+end
+
+describe("sock.copy", function()
+  it("goes from file to file", function()
+    local f <close> = file(data)
+    local g <close> = file()
+    f:seek("set", 8)
+    assert.equal(16, sock.copy(f, g, 16))
+    assert.equal(#data - 24, sock.copy(f, g))
+    assert.is_true(contents(g) == data:sub(9))
+  end)
+
+  it("takes adopted pipes", function()
+    local a, b, _ <close> = unixpair()
+    local p <close> = assert(io.popen("printf 'from a pipe'"))
+    local s <close> = assert(sock.adopt(p))
+    assert.equal(11, sock.copy(s, a))
+    assert.equal("from a pipe", b:read(11))
+  end)
+
+  it("refuses what is no stream", function()
+    local a, b, _ <close> = unixpair()
+    local u <close> = assert(sock.socket("inet", "dgram"))
+    assert.has_error(function() sock.copy(u, a) end)
+    assert.has_error(function() sock.copy(a, 5) end)
+    assert.has_error(function() sock.copy(a, b, -1) end)
+    assert.has_error(function() sock.copy(a, b, 1.5) end)
+    local f = file()
+    f:close()
+    assert.has_error(function() sock.copy(f, a) end, "attempt to use a closed file")
+    b:close()
+    assert.has_error(function() sock.copy(a, b) end, "attempt to use a closed socket")
+    assert.has_error(function() sock.relay(a, f) end,
+      "bad argument #2 to 'relay' (socket expected)")
+  end)
+
+  it("fails with a Lua file that has no position", function()
+    local a, _, _ <close> = unixpair()
+    local p <close> = assert(io.popen("exit"))
+    assert.same(pack(nil, "copy: Illegal seek", "ESPIPE", 0), pack(sock.copy(p, a)))
+  end)
+
+  it("does not follow a torn write", function()
+    local a, b, _ <close> = unixpair()
+    local f <close> = file("text")
+    sock.timeout(0.01, a.write, a, ("x"):rep(10 << 20))
+    assert.equal("EPIPE", select(3, sock.copy(f, a)))
+    assert.truthy(b:recv())
+  end)
+
+  it("is told when an end is closed meanwhile", function()
+    local a, b, _ <close> = unixpair()
+    local c, d, _ <close> = unixpair()
+    local task = sock.spawn(sock.copy, a, c)
+    sock.step(0)
+    a:close()
+    assert.equal("EBADF", select(3, task:join()))
+    local f <close> = file(data)
+    task = sock.spawn(sock.copy, f, c)
+    sock.step(0)
+    c:close()
+    assert.equal("EBADF", select(3, task:join()))
+    assert.equal(select(4, task:join()), #d:read("a"))
+    assert.is_nil(b:read())
+  end)
+end)
+
+describe("sock.relay", function()
+  for name, pair in pairs(pairsof) do
+    it("moves both ways and carries each end over, over " .. name, function()
+      local a, b, _ <close> = pair()
+      local c, d, _ <close> = pair()
+      local relay = sock.spawn(sock.relay, b, c)
+      local there = sock.spawn(d.read, d, "a")
+      assert(a:write(data)):shutdown("send")
+      assert.is_true(there:join() == data)
+      local back = sock.spawn(a.read, a, "a")
+      assert(d:write("answer")):shutdown("send")
+      assert.equal("answer", back:join())
+      assert.same(pack(#data, 6), pack(relay:join()))
+    end)
+  end
+
+  it("works outside tasks", function()
+    local a, b, _ <close> = unixpair()
+    local c, d, _ <close> = unixpair()
+    assert(a:write("ping")):shutdown("send")
+    assert(d:write("pong!")):shutdown("send")
+    assert.same(pack(4, 5), pack(sock.relay(b, c)))
+    assert.equal("ping", d:read("a"))
+    assert.equal("pong!", a:read("a"))
+  end)
+
+  it("fails with both counts after a silence, not while one way is busy", function()
+    local a, b, _ <close> = unixpair()
+    local c, d, _ <close> = unixpair()
+    b:settimeout(0.4)
+    c:settimeout(0.4)
+    sock.spawn(function()
+      for _ = 1, 6 do
+        a:write("xx")
+        sock.sleep(0.15)
+      end
+    end)
+    local ok, message, code, there, back = sock.relay(b, c)
+    assert.is_nil(ok)
+    assert.matches("timed out$", message)
+    assert.same(pack("ETIMEDOUT", 12, 0), pack(code, there, back))
+    assert.equal(12, #d:read(12))
+  end)
+end)
+
+-- Once more: over the poller that every system has, and where the kernel
+-- moves nothing by itself.
+describe("sock.copy does the same #again", function()
+  local function again(...)
+    local argv, first = { ... }, -1
+    while arg[first] do
+      first = first - 1
+    end
+    table.move(arg, first + 1, 0, #argv + 1, argv)
+    argv[#argv + 1] = "--exclude-tags=again"
+    argv[#argv + 1] = "spec/copy_spec.lua"
+    local p <close> = peer.start(argv, { module = true, input = "" })
+    local text = p:rest()
+    assert.is_truthy(text:find("%f[%d]0 failures? / 0 errors?"), text)
+  end
+
+  it("over poll(2)", function() again("env", "SOCK_POLLER=poll", "timeout", "100") end)
+
+  for _, code in ipairs { "EINVAL", "ENOSYS" } do
+    it("where splice and sendfile say " .. code, function()
+      if os.getenv("SOCK_ASAN") or not os.execute("strace -V >/dev/null 2>&1") then
+        return pending("needs strace")
+      end
+      again("timeout", "100", "strace", "-f", "-o", "/dev/null", "-e", "trace=splice,sendfile",
+        "-e", "inject=splice,sendfile:error=" .. code)
+    end)
+  end
+
+  it("where there is no pipe left", function()
+    if os.getenv("SOCK_ASAN") or not os.execute("strace -V >/dev/null 2>&1") then
+      return pending("needs strace")
+    end
+    local p <close> = peer.start({ "strace", "-f", "-o", "/dev/null", "-e", "trace=pipe2", "-e",
+      "inject=pipe2:error=EMFILE", os.getenv("LUA") or "lua5.4", "-e", [[
+      local sock = require "sock"
+      local a, b = sock.socketpair()
+      local c, d = sock.socketpair()
+      a:write("through"):shutdown("send")
+      print(sock.copy(b, c), d:read(7))
+    ]] }, { module = true, input = "" })
+    assert.equal("7\tthrough\n", p:rest())
+  end)
+end)
