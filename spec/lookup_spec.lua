@@ -107,7 +107,8 @@ describe("The threads of look-ups", function()
       blocked = blocked + (all and 1 or 0)
     end
     assert.is_true(threads >= 2)
-    assert.equal(threads - 1, blocked)
+    -- the first thread, too, in popen, until its child has begun
+    assert.is_true(blocked >= threads - 1)
   end)
 
   it("are no more than a few", function()
@@ -407,22 +408,13 @@ describe("A look-up whose server does not answer", function()
     end })
   ]])
 
-  it("is interrupted by ^C outside of tasks", function()
-    if not canisolate() then
-      return pending("needs root and a mount namespace of its own")
-    end
-    local p <close> = isolated([[
-      local task = sock.spawn(function()
-        asked(1)
-        print("asked")
-        io.stdout:flush()
-        sock.sleep(20)
-      end)
-      print(pcall(sock.getaddrinfo, "silent.test"))
-      os.exit(true)
-    ]])
-    p:expect("asked")
-    p:signal("INT") -- timeout(1) hands it on
-    assert.equal("false\tinterrupted!\n", p:rest())
-  end)
+  program("is interrupted by ^C outside of tasks", "false\tinterrupted!\n", [[
+    sock.spawn(function()
+      asked(1)
+      io.popen("kill -INT $PPID"):close()
+      sock.sleep(20)
+    end)
+    print(pcall(sock.getaddrinfo, "silent.test"))
+    os.exit(true)
+  ]])
 end)

@@ -228,8 +228,10 @@ static void interrupt(lua_State *L, const sock_Loop *loop) {
 static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
                 lua_Hook before) {
   sock_Task *current = loop->current;
+  lua_Hook outer = loop->hook;
   int how = DRIVEN;
   loop->current = NULL;
+  loop->hook = before;
   loop->depth++;
   do {
     loop->toodeep = 0;
@@ -241,6 +243,7 @@ static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
       how = TOODEEP;
   } while (w->waiting && how == DRIVEN);
   loop->depth--;
+  loop->hook = outer;
   loop->current = current;
   return how;
 }
