@@ -107,7 +107,8 @@ describe("The threads of look-ups", function()
       blocked = blocked + (all and 1 or 0)
     end
     assert.is_true(threads >= 2)
-    assert.equal(threads - 1, blocked)
+    -- the first thread, too, in popen, until its child has begun
+    assert.is_true(blocked >= threads - 1)
   end)
 
   it("are no more than a few", function()
@@ -128,10 +129,18 @@ end)
 -- A name server that the program itself is, on an address of its own that
 -- /etc/resolv.conf names in a mount namespace of its own. What it has for a
 -- name: "host7.test" is 192.0.2.7; asked and not answered is anything else.
+-- The address is this process's own, so that two runs do not meet.
+local address
+do
+  local stat <close> = assert(io.open("/proc/self/stat"))
+  local pid = stat:read("n")
+  address = ("127.%d.%d.%d"):format(64 + (pid >> 16 & 127), pid >> 8 & 255, pid & 255)
+end
+
 local prelude = [[
   local sock = require "sock"
   local server = assert(sock.socket("inet", "dgram"))
-  assert(server:bind("127.77.7.53", 53))
+  assert(server:bind("]] .. address .. [[", 53))
 
   local function question(data)
     local at, words = 13, {}
@@ -195,7 +204,7 @@ describe("A look-up whose server does not answer", function()
   setup(function()
     dir, cleaner = peer.tempdir()
     for name, text in pairs {
-      ["resolv.conf"] = "nameserver 127.77.7.53\noptions timeout:30 attempts:1\n",
+      ["resolv.conf"] = "nameserver " .. address .. "\noptions timeout:30 attempts:1\n",
       ["nsswitch.conf"] = "hosts: files dns\n",
     } do
       local file <close> = assert(io.open(dir .. "/" .. name, "w"))
@@ -407,22 +416,13 @@ describe("A look-up whose server does not answer", function()
     end })
   ]])
 
-  it("is interrupted by ^C outside of tasks", function()
-    if not canisolate() then
-      return pending("needs root and a mount namespace of its own")
-    end
-    local p <close> = isolated([[
-      local task = sock.spawn(function()
-        asked(1)
-        print("asked")
-        io.stdout:flush()
-        sock.sleep(20)
-      end)
-      print(pcall(sock.getaddrinfo, "silent.test"))
-      os.exit(true)
-    ]])
-    p:expect("asked")
-    p:signal("INT") -- timeout(1) hands it on
-    assert.equal("false\tinterrupted!\n", p:rest())
-  end)
+  program("is interrupted by ^C outside of tasks", "false\tinterrupted!\n", [[
+    sock.spawn(function()
+      asked(1)
+      io.popen("kill -INT $PPID"):close()
+      sock.sleep(20)
+    end)
+    print(pcall(sock.getaddrinfo, "silent.test"))
+    os.exit(true)
+  ]])
 end)

@@ -413,6 +413,22 @@ describe("A signal's close", function()
     assert.equal("USR1\nstill here\n", p:rest())
   end)
 
+  it("lets INT that comes while a task runs interrupt the wait outside", function()
+    local p <close> = peer.start({ "timeout", "10", "env",
+      "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or ""), os.getenv("LUA") or "lua5.4", "-e", [[
+      local sock = require "sock"
+      sock.signal("INT"):close()
+      sock.spawn(function()
+        sock.sleep(0.001)
+        io.popen("kill -INT $PPID"):close()
+        sock.sleep(100)
+      end)
+      print(pcall(sock.sleep, 100))
+      os.exit(true)
+    ]], "-" }, { input = "" })
+    assert.equal("false\tinterrupted!\n", p:rest())
+  end)
+
   it("lets INT interrupt again", function()
     local p <close> = peer.lua([[
       local sock = require "sock"

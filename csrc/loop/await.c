@@ -11,6 +11,7 @@
 #include "loop/await.h"
 #include "loop/frame.h"
 #include "loop/set.h"
+#include "loop/signals.h"
 #include "loop/task.h"
 
 /* How long a try that can only be repeated sleeps, at first and at most. */
@@ -176,6 +177,7 @@ static int suspend(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
     sock_pushtask(L, t);
     lua_pushthread(L);
     lua_setiuservalue(L, -2, SOCK_TASKTOP);
+    t->holdstop = 1;
     lua_pop(L, 1);
   }
   begin(L, loop, &t->home, w, want, 0);
@@ -226,8 +228,10 @@ static void interrupt(lua_State *L, const sock_Loop *loop) {
 static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
                 lua_Hook before) {
   sock_Task *current = loop->current;
+  lua_Hook outer = loop->hook;
   int how = DRIVEN;
   loop->current = NULL;
+  loop->hook = before;
   loop->depth++;
   do {
     loop->toodeep = 0;
@@ -239,6 +243,7 @@ static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
       how = TOODEEP;
   } while (w->waiting && how == DRIVEN);
   loop->depth--;
+  loop->hook = outer;
   loop->current = current;
   return how;
 }
@@ -249,6 +254,7 @@ static int drive(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
   sock_Waiter w, *outer = home->waiter;
   lua_Hook before = lua_gethook(loop->main);
   int again = 0;
+  sock_holdsignals(loop);
   if (loop->depth >= SOCK_MAXDRIVERS)
     return luaL_error(L, "too many nested waits");
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -287,6 +293,7 @@ static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
                     double deadline) {
   lua_Hook before = lua_gethook(loop->main);
   sock_flushdirty(loop);
+  sock_holdsignals(loop);
   for (;;) {
     sigset_t interrupts, old;
     sigemptyset(&interrupts);

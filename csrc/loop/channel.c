@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "loop/await.h"
 #include "loop/channel.h"
+#include "loop/task.h"
 
 typedef struct Channel {
   sock_Loop *loop;
@@ -27,12 +28,18 @@ static lua_Integer lengthof(const Channel *c) {
   return c->last - c->first;
 }
 
+/* Whether a getter in the queue will still take what is put for it. */
+static int willtake(const sock_Waiter *w) {
+  return w->waiting ||
+         (w->why == 0 && (w->task == NULL || !w->task->home.cancelled));
+}
+
 /* Room in the buffer, or a getter for whom no value is there yet. */
 static int hasroom(const Channel *c) {
   lua_Integer room = c->capacity - lengthof(c);
   for (const sock_Link *l = c->getters.next; room <= 0 && l != &c->getters;
        l = l->next)
-    room++;
+    room += willtake(sock_container(l, sock_Waiter, link));
   return room > 0;
 }
 
@@ -65,9 +72,7 @@ static int put_try(lua_State *L, int why) {
   lua_pushvalue(L, 2);
   lua_rawseti(L, -2, c->last + 1); /* may raise: then nothing is changed */
   c->last++;
-  sock_wakenext(c->loop, &c->getters);
-  if (hasroom(c))
-    sock_wakenext(c->loop, &c->putters);
+  sock_wakenext(c->loop, &c->getters); /* one for each value */
   lua_settop(L, 1);
   return 1;
 }
@@ -112,10 +117,7 @@ static int get_try(lua_State *L, int why) {
   lua_rawgeti(L, -1, ++c->first);
   lua_pushnil(L);
   lua_rawseti(L, -3, c->first);
-  if (lengthof(c) > 0)
-    sock_wakenext(c->loop, &c->getters);
-  if (hasroom(c))
-    sock_wakenext(c->loop, &c->putters);
+  sock_wakenext(c->loop, &c->putters); /* one for each place */
   return 1;
 }
 

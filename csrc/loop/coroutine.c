@@ -45,6 +45,18 @@ static int answer(lua_State *L, lua_State *co, int status, int n, Answer give) {
   return give(L, results(L, co, status, n));
 }
 
+/* It runs on L again, and holds the inner coroutine no longer. */
+static void comeback(lua_State *L, sock_Task *t) {
+  t->top = L;
+  if (!t->holdstop)
+    return;
+  t->holdstop = 0;
+  sock_pushtask(L, t);
+  lua_pushnil(L);
+  lua_setiuservalue(L, -2, SOCK_TASKTOP);
+  lua_pop(L, 1);
+}
+
 /* The wait of an inner coroutine becomes this one's; `top` stays. */
 static int passon(lua_State *L, const sock_Task *t, lua_KFunction again) {
   sock_pushmark(L);
@@ -63,7 +75,7 @@ static int go(lua_State *L, lua_State *co, int nargs, lua_KFunction again,
     return answer(L, co, status, n, give);
   if (status == LUA_YIELD && waits(t))
     return passon(L, t, again);
-  t->top = L;
+  comeback(L, t);
   return answer(L, co, status, n, give);
 }
 
@@ -93,7 +105,7 @@ static int goon(lua_State *L, lua_State *co, lua_KContext serial,
     t->home.waiter = NULL;
     sock_leave(t->loop, &t->waiter);
   }
-  t->top = L;
+  comeback(L, t);
   return answer(L, co, status, n, give);
 }
 

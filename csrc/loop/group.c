@@ -142,6 +142,7 @@ static int l_step(lua_State *L) {
   if (loop->current != NULL || loop->depth >= SOCK_MAXDRIVERS)
     return luaL_error(L, "step inside a task");
   luaL_checkstack(L, LUA_MINSTACK, NULL);
+  loop->hook = lua_gethook(loop->main);
   loop->depth++;
   (void)sock_turn(L, loop, NULL, loop->tasks > 0 ? seconds : 0);
   loop->depth--;

@@ -302,12 +302,30 @@ double sock_untilnext(const sock_Loop *loop) {
   return left > 0 ? left : 0;
 }
 
+static void ask(sock_Loop *loop, double seconds, const sigset_t *mask) {
+  if (loop->poller.type == NULL)
+    (void)platform_poll(NULL, 0, seconds, mask);
+  else
+    (void)loop->poller.type->wait(&loop->poller, loop, seconds, mask);
+}
+
+/* SIGINT is held back between the look at the hook, which a ^C sets, and the
+** wait that lets it in: so none falls between the two. */
+static void askandwait(sock_Loop *loop, double seconds) {
+  sigset_t interrupts, old;
+  sigemptyset(&interrupts);
+  sigaddset(&interrupts, SIGINT);
+  (void)pthread_sigmask(SIG_BLOCK, &interrupts, &old);
+  ask(loop, lua_gethook(loop->main) == loop->hook ? seconds : 0, &old);
+  (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 static void collect(sock_Loop *loop, double seconds) {
   sock_flushdirty(loop);
-  if (loop->poller.type == NULL)
-    (void)platform_poll(NULL, 0, seconds, NULL);
+  if (seconds > 0)
+    askandwait(loop, seconds);
   else
-    (void)loop->poller.type->wait(&loop->poller, loop, seconds);
+    ask(loop, 0, NULL);
   if (loop->timers.top != NULL)
     ringtimers(loop);
 }
@@ -319,6 +337,8 @@ int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
     sock_reportfailed(L, loop);
   if (until != NULL && !until->waiting)
     return SOCK_TURNED;
+  if (until == NULL && loop->tasks == 0) /* step: nothing to wait for */
+    seconds = 0;
   double next = sock_untilnext(loop);
   if (next == HUGE_VAL && seconds == HUGE_VAL && loop->hopes == 0)
     return SOCK_DEADLOCK;

@@ -108,8 +108,9 @@ struct sock_Loop {
   sock_Home *home;           /* of what runs outside tasks: … */
   sock_Home outside;         /* … this, but in an onerror handler its own */
   int depth;                 /* drivers inside each other */
-  int starts;                /* spawns inside each other */
-  int toodeep; /* a task could not be resumed: Lua's C stack is at its end */
+  lua_Hook hook; /* the main state's, when the innermost driver began */
+  int starts;    /* spawns inside each other */
+  int toodeep;   /* a task could not be resumed: Lua's C stack is at its end */
   unsigned long serial; /* of the last task's wait */
   int budget;
   int tasks;             /* alive */

@@ -10,6 +10,7 @@
 #define SOCK_POLLER_H
 
 #include <lua.h>
+#include <signal.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -60,8 +61,10 @@ typedef struct sock_PollerType {
   void (*close)(sock_Poller *p);
   int (*watch)(sock_Poller *p, sock_Watch *w); /* EPERM: always ready */
   void (*unwatch)(sock_Poller *p, sock_Watch *w);
-  /* Waits and reports each event to sock_report; EINTR is an answer. */
-  int (*wait)(sock_Poller *p, struct sock_Loop *loop, double seconds);
+  /* Waits and reports each event to sock_report; EINTR is an answer. `mask`
+  ** is as for ppoll, or NULL. */
+  int (*wait)(sock_Poller *p, struct sock_Loop *loop, double seconds,
+              const sigset_t *mask);
 } sock_PollerType;
 
 extern const sock_PollerType *const sock_pollers[]; /* best first, then NULL */

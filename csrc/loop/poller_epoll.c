@@ -76,9 +76,10 @@ static int milliseconds(double seconds) {
   return (int)ceil(fmin(seconds, 2e6) * 1e3);
 }
 
-static int ep_wait(sock_Poller *p, struct sock_Loop *loop, double seconds) {
+static int ep_wait(sock_Poller *p, struct sock_Loop *loop, double seconds,
+                   const sigset_t *mask) {
   struct epoll_event *event = ((State *)p->state)->event;
-  int n = epoll_wait(p->fd, event, BATCH, milliseconds(seconds));
+  int n = epoll_pwait(p->fd, event, BATCH, milliseconds(seconds), mask);
   if (n < 0)
     return errno;
   for (int i = 0; i < n; i++) {

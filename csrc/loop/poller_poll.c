@@ -74,10 +74,11 @@ static unsigned translate(short revents) {
   return what;
 }
 
-static int po_wait(sock_Poller *p, struct sock_Loop *loop, double seconds) {
+static int po_wait(sock_Poller *p, struct sock_Loop *loop, double seconds,
+                   const sigset_t *mask) {
   const State *state = p->state;
   nfds_t n = fill(state, loop);
-  int ready = platform_poll(state->list, n, seconds, NULL);
+  int ready = platform_poll(state->list, n, seconds, mask);
   if (ready < 0)
     return errno;
   for (nfds_t i = 0; i < n; i++) {

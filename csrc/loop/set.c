@@ -36,7 +36,7 @@ sock_Set *sock_newset(lua_State *L, size_t n) {
 struct pollfd *sock_fillpoll(sock_Set *set) {
   for (int i = 0; i < set->count; i++) {
     const sock_Entry *e = &set->entry[i];
-    set->poll[i].fd = e->fd;
+    set->poll[i].fd = e->ready & SOCK_NOTOPEN ? -1 : e->fd;
     set->poll[i].events = (short)((e->wanted & SOCK_READ ? POLLIN : 0) |
                                   (e->wanted & SOCK_WRITE ? POLLOUT : 0));
     set->poll[i].revents = 0;
@@ -169,7 +169,6 @@ void sock_loseobservers(sock_Watch *w) {
     sock_Entry *e = sock_container(w->observers.next, sock_Entry, link);
     sock_listremove(&e->link);
     e->ready |= SOCK_NOTOPEN;
-    e->fd = -1;
     if (e->shared == w)
       e->shared = NULL;
     if (e->watch == w)

@@ -15,21 +15,22 @@
 typedef struct Row {
   struct sigaction before; /* what stood there before the first asked */
   int users;               /* signal objects that ask for it */
-  volatile sig_atomic_t pipe[MAXLOOPS]; /* write ends; 0: none */
-  int asked[MAXLOOPS];                  /* objects by pipe */
+  volatile sig_atomic_t pipe[MAXLOOPS];    /* write ends; 0: none */
+  volatile sig_atomic_t arrived[MAXLOOPS]; /* not yet told to that loop */
+  int asked[MAXLOOPS];                     /* objects by pipe */
 } Row;
 
 static Row rows[MAXSIGNAL + 1];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Only what signal-safety(7) allows. A full pipe loses nothing that counts:
-** its reader wakes all the same. */
+/* Only what signal-safety(7) allows. The byte wakes the loop; a full pipe
+** has woken it already, and which signals came stands in the table. */
 static void onsignal(int number) {
   int err = errno;
-  unsigned char byte = (unsigned char)number;
   for (int i = 0; i < MAXLOOPS; i++)
     if (rows[number].pipe[i] != 0) {
-      ssize_t ignored = write(rows[number].pipe[i], &byte, 1);
+      rows[number].arrived[i] = 1;
+      ssize_t ignored = write(rows[number].pipe[i], "", 1);
       (void)ignored;
     }
   errno = err;
@@ -75,6 +76,33 @@ static int ask(int number, int pipe) {
   return err;
 }
 
+/* Whether it has come for this pipe since the last time. */
+static int takearrived(int number, int pipe) {
+  (void)pthread_mutex_lock(&lock);
+  int i = place(&rows[number], pipe), came = 0;
+  if (i >= 0 && rows[number].pipe[i] == pipe) {
+    came = rows[number].arrived[i];
+    rows[number].arrived[i] = 0;
+  }
+  (void)pthread_mutex_unlock(&lock);
+  return came;
+}
+
+/* The stock interpreter takes SIGINT for itself at each line that it runs:
+** what this library was asked for is taken back. */
+static void takeback(int number) {
+  struct sigaction now;
+  (void)pthread_mutex_lock(&lock);
+  if (rows[number].users > 0 && sigaction(number, NULL, &now) == 0 &&
+      now.sa_handler != onsignal) {
+    now.sa_handler = onsignal;
+    now.sa_flags = SA_RESTART;
+    sigfillset(&now.sa_mask);
+    (void)sigaction(number, &now, NULL);
+  }
+  (void)pthread_mutex_unlock(&lock);
+}
+
 static void giveback(int number, int pipe) {
   Row *row = &rows[number];
   (void)pthread_mutex_lock(&lock);
@@ -82,7 +110,7 @@ static void giveback(int number, int pipe) {
   if (--row->users == 0)
     (void)sigaction(number, &row->before, NULL);
   if (--row->asked[i] == 0)
-    row->pipe[i] = 0;
+    row->pipe[i] = row->arrived[i] = 0;
   (void)pthread_mutex_unlock(&lock);
 }
 
@@ -92,8 +120,8 @@ typedef struct Signals {
   sock_Link link; /* in the loop's list */
   sock_Link waiters;
   sock_Loop *loop;
-  uint64_t asked; /* a bit for each signal, 1 << (number - 1) */
-  unsigned char pending[MAXSIGNAL + 1]; /* how many are to be told of it */
+  uint64_t asked;             /* a bit for each signal, 1 << (number - 1) */
+  int pending[MAXSIGNAL + 1]; /* how many are to be told of it */
   int open;
 } Signals;
 
@@ -149,11 +177,15 @@ static const char *nameof(int number) {
 
 /* "INT" or "SIGINT"; those that no program can or should take are refused. */
 static int checksignal(lua_State *L, int arg) {
-  const char *name = luaL_checkstring(L, arg);
-  if (strncmp(name, "SIG", 3) == 0)
-    name += 3;
+  size_t len;
+  const char *name = luaL_checklstring(L, arg, &len);
   int i = 0;
-  while (names[i].name != NULL && strcmp(names[i].name, name) != 0)
+  if (strncmp(name, "SIG", 3) == 0) {
+    name += 3;
+    len -= 3;
+  }
+  while (names[i].name != NULL &&
+         (strcmp(names[i].name, name) != 0 || strlen(names[i].name) != len))
     i++;
   switch (names[i].number) {
   case 0:
@@ -185,26 +217,38 @@ static void arrive(Signals *s, int number) {
     waiting++;
   if (waiting < 1)
     waiting = 1;
-  if (waiting > UINT8_MAX)
-    waiting = UINT8_MAX;
   if (s->pending[number] < waiting)
-    s->pending[number] = (unsigned char)waiting;
+    s->pending[number] = waiting;
   sock_wakeall(s->loop, &s->waiters, 0);
 }
 
-/* The pipe has something: every object of this loop that asked is told. */
+/* Every object of this loop that asked for it is told. */
+static void tell(sock_Loop *loop, int number) {
+  for (sock_Link *l = loop->signals.next; l != &loop->signals; l = l->next) {
+    Signals *s = sock_container(l, Signals, link);
+    if (s->asked & BIT(number))
+      arrive(s, number);
+  }
+}
+
+/* The pipe has something. */
 static void collect(sock_Watch *w) {
   sock_Loop *loop = w->loop;
-  unsigned char bytes[256];
-  ssize_t n;
-  while ((n = read(w->fd, bytes, sizeof bytes)) > 0)
-    for (ssize_t i = 0; i < n; i++)
-      for (sock_Link *l = loop->signals.next; l != &loop->signals;
-           l = l->next) {
-        Signals *s = sock_container(l, Signals, link);
-        if (s->asked & BIT(bytes[i]))
-          arrive(s, bytes[i]);
-      }
+  char bytes[256];
+  while (read(w->fd, bytes, sizeof bytes) > 0)
+    continue;
+  for (int number = 1; number <= MAXSIGNAL; number++)
+    if (takearrived(number, loop->signalpipe))
+      tell(loop, number);
+}
+
+void sock_holdsignals(const sock_Loop *loop) {
+  for (const sock_Link *l = loop->signals.next; l != &loop->signals;
+       l = l->next)
+    if (sock_container(l, Signals, link)->asked & BIT(SIGINT)) {
+      takeback(SIGINT);
+      return;
+    }
 }
 
 static int openpipe(sock_Loop *loop) {

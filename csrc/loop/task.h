@@ -37,7 +37,8 @@ typedef struct sock_Task {
   unsigned char inwait;  /* suspended by a wait, not by coroutine.yield */
   unsigned char resumed; /* from its wait, by the loop's hand */
   unsigned char finished;
-  unsigned char joined; /* somebody was told how it ended */
+  unsigned char holdstop; /* user value SOCK_TASKTOP is set */
+  unsigned char joined;   /* somebody was told how it ended */
 } sock_Task;
 
 /* User values. */
