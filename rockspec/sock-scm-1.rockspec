@@ -30,6 +30,7 @@ build = {
         "csrc/loop/coroutine.c",
         "csrc/loop/frame.c",
         "csrc/loop/group.c",
+        "csrc/loop/interrupt.c",
         "csrc/loop/job.c",
         "csrc/loop/loop.c",
         "csrc/loop/onerror.c",

@@ -10,6 +10,7 @@
 #include "base/platform.h"
 #include "loop/await.h"
 #include "loop/frame.h"
+#include "loop/interrupt.h"
 #include "loop/set.h"
 #include "loop/signals.h"
 #include "loop/task.h"
@@ -188,42 +189,6 @@ static int suspend(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
 
 enum { DRIVEN, INTERRUPTED, DEADLOCKED, TOODEEP };
 
-static int nothing(lua_State *L) {
-  (void)L;
-  return 0;
-}
-
-/*
-** Whether ^C has been pressed: the hook has changed since the wait began, or
-** it is the interpreter's own (all events, each step, and SIGINT back at its
-** default), set before.
-*/
-static int pressed(const sock_Loop *loop, lua_Hook before) {
-  struct sigaction now;
-  if (lua_gethook(loop->main) != before)
-    return 1;
-  return sock_likely(before == NULL)
-             ? 0
-             : lua_gethookmask(loop->main) == (LUA_MASKCALL | LUA_MASKRET |
-                                               LUA_MASKLINE | LUA_MASKCOUNT) &&
-                   lua_gethookcount(loop->main) == 1 &&
-                   sigaction(SIGINT, NULL, &now) == 0 &&
-                   now.sa_handler == SIG_DFL;
-}
-
-/*
-** The interpreter answers SIGINT by setting a hook on the main state that
-** raises "interrupted!" at the next call or line. The outermost driver on
-** that state calls something, so that it fires; an inner one raises by
-** itself and leaves the hook for the outermost.
-*/
-static void interrupt(lua_State *L, const sock_Loop *loop) {
-  if (L != loop->main || loop->depth > 0)
-    luaL_error(L, "interrupted!");
-  lua_pushcfunction(L, nothing);
-  lua_call(L, 0, 0);
-}
-
 /* Runs the loop until the waiter has been woken. Raises nothing. */
 static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
                 lua_Hook before) {
@@ -235,7 +200,7 @@ static int spin(lua_State *L, sock_Loop *loop, const sock_Waiter *w,
   loop->depth++;
   do {
     loop->toodeep = 0;
-    if (pressed(loop, before))
+    if (sock_pressed(loop, before))
       how = INTERRUPTED;
     else if (sock_turn(L, loop, w, HUGE_VAL) == SOCK_DEADLOCK)
       how = DEADLOCKED;
@@ -276,7 +241,7 @@ static int drive(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
       }
       if (how == TOODEEP)
         return luaL_error(L, "too many nested waits");
-      interrupt(L, loop);
+      sock_interrupt(L, loop);
       before = lua_gethook(loop->main); /* it was another hook */
     }
     again = 1;
@@ -300,7 +265,7 @@ static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
     sigaddset(&interrupts, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &interrupts, &old);
     double left = deadline - platform_now();
-    int stop = pressed(loop, before);
+    int stop = sock_pressed(loop, before);
     int ready = stop ? -1 : platform_poll(p, n, left > 0 ? left : 0, &old);
     int err = errno;
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -308,8 +273,8 @@ static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
       return 0;
     if (ready < 0 && !stop && err != EINTR)
       return err;
-    if (stop || pressed(loop, before)) {
-      interrupt(L, loop);
+    if (stop || sock_pressed(loop, before)) {
+      sock_interrupt(L, loop);
       before = lua_gethook(loop->main);
     } else if (ready == 0 && platform_now() >= deadline) {
       return ETIMEDOUT;
@@ -391,7 +356,9 @@ int sock_cansuspend(lua_State *L, const sock_Loop *loop) {
 static int waitfor(lua_State *L, sock_Loop *loop, sock_Waiter *plan, int want) {
   if (sock_cansuspend(L, loop))
     return suspend(L, loop, plan, want);
+  /* what the kernel does not take of it now, only the loop sends later */
   int alone = loop->tasks == 0 && sock_listempty(&loop->failed) &&
+              sock_listempty(&loop->dirty) && loop->flushing == 0 &&
               (plan->watch != NULL ||
                (plan->set != NULL && plan->set->count <= SOCK_ATONCE));
   if (infinalizer(L, loop) || (alone && want != SOCK_WANTPLACE))

@@ -202,6 +202,7 @@ void sock_flushdirty(sock_Loop *loop) {
 void sock_unregister(sock_Watch *w, int forget) {
   sock_Loop *loop = w->loop;
   sock_listremove(&w->dirty);
+  loop->flushing -= w->flushing;
   w->flushing = 0;
   if (w->registered) {
     int holds = sock_watchof(loop, w->fd) == w; /* no other took its place */
@@ -244,7 +245,7 @@ void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
     w->urgent = 1;
   if (what & SOCK_ERRORONLY)
     w->erroronly = 1;
-  if (w->flushing && what & SOCK_WRITE && sock_listempty(&w->writers))
+  if (w->flushing && what & SOCK_WRITE)
     w->flush(w);
   wakewanting(loop, &w->readers, what);
   wakewanting(loop, &w->writers, what);

@@ -98,6 +98,7 @@ struct sock_Loop {
   int signalpipe; /* where the handler writes; 0: not open yet */
 
   sock_Link dirty; /* watches whose owners hold output */
+  int flushing;    /* watches whose output goes when the kernel takes more */
 
   sock_Link ready; /* waiters of tasks that can go on */
   int nready;

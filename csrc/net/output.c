@@ -9,6 +9,7 @@ static sock_Socket *socketof(sock_Watch *w) {
 
 static void forget(sock_Socket *s) {
   sock_listremove(&s->watch.dirty);
+  s->watch.loop->flushing -= s->watch.flushing;
   s->watch.flushing = 0;
 }
 
@@ -44,7 +45,9 @@ static void flush(sock_Watch *w) {
   sock_listremove(&w->dirty);
   if (sock_wouldblock(err)) {
     w->writable = 0;
+    w->loop->flushing -= w->flushing;
     w->flushing = sock_register(w) == 0;
+    w->loop->flushing += w->flushing;
     return;
   }
   s->outerror = err;

@@ -243,7 +243,7 @@ function Socket:recvfrom(n, ...) end
 ---format. nil alone is the end of the stream. Nothing is taken unless all of it
 ---is there: after a timeout the next read goes on.
 ---@param ... "l"|"L"|"a"|integer # "l" if absent; a leading * is skipped
----@return string? data, string? message, string? code # EPROTO: ended inside; EMSGSIZE, ETIMEDOUT, ECONNRESET
+---@return string? data, string? message, string? code # EPROTO: ended inside; EMSGSIZE, ETIMEDOUT
 function Socket:read(...) end
 
 ---An iterator over the same; raises on a failure, as Lua's files do.
@@ -360,7 +360,7 @@ function Socket:starttls(options) end
 ---@param from sock.Socket|file*
 ---@param to sock.Socket|file*
 ---@param count? integer # bytes; all if absent
----@return integer? bytes, string? message, string? code, integer? moved # ETIMEDOUT: a silence; EPIPE, ECONNRESET
+---@return integer? bytes, string? message, string? code, integer? moved # ETIMEDOUT: a silence
 function sock.copy(from, to, count) end
 
 ---Moves bytes both ways until both have ended; half-closes are carried over.
@@ -369,42 +369,67 @@ function sock.copy(from, to, count) end
 ---@return integer? ab, integer|string ba, string? code, integer? moved_ab, integer? moved_ba
 function sock.relay(a, b) end
 
----Sends many datagrams in few system calls. sendmmsg(2).
----@param list (string|{[1]: string, [2]: sock.Addr})[]
----@return integer? sent, string? message, string? code # how many went
-function Socket:sendmany(list) end
+---@alias sock.SendmsgFlag "oob"|"more"|"dontroute"
+---@alias sock.RecvmsgFlag "peek"|"oob"|"waitall"|"errqueue"
 
----Receives many datagrams: at least one, and what else is there. recvmmsg(2).
----@param max? integer # datagrams; 64 if absent
----@param size? integer # bytes of each; 65536 if absent
----@return string[]? data, (sock.Address[]|string)? from, (table<integer, integer>|string)? lengths # lengths of those that were cut, by their place
-function Socket:recvmany(max, size) end
+---@class sock.Control
+---@field fds? sock.Socket[] # to send, also files, descriptors; received: close-on-exec
+---@field credentials? sock.Credentials # to send: what is absent is our own; received with passcred
+---@field pktinfo? sock.PacketInfo # ip_pktinfo, ipv6_recvpktinfo; may be sent as received
+---@field timestamp? number # epoch seconds (received): timestamp, timestampns
+---@field ttl? integer # ip_recvttl, ipv6_recvhoplimit
+---@field tos? integer # ip_recvtos, ipv6_recvtclass
+---@field error? sock.QueuedError # of the error queue (received): ip_recverr, ipv6_recverr
+---@field segment? integer # udp_gro: bytes of each datagram in this one; to send: as udp_segment
+---@field truncated? boolean # there was no room for all of it (received)
 
----@class sock.Control # what goes beside the data; cmsg(3)
----@field fds? (sock.Socket|file*|integer)[] # SCM_RIGHTS; received ones are sockets, close-on-exec
----@field credentials? sock.Credentials # unix(7), with the option passcred
----@field pktinfo? {interface: string, address: sock.Address} # ip(7), ipv6(7)
----@field timestamp? number # seconds since 1970; with the option timestamp
----@field ttl? integer # with ip_recvttl, ipv6_recvhoplimit
----@field tos? integer # with ip_recvtos, ipv6_recvtclass
----@field error? {code: string, message: string, from: sock.Address?} # of "errqueue"
+---@class sock.PacketInfo
+---@field interface? string|integer
+---@field address? sock.Address
+
+---@class sock.QueuedError
+---@field code string # ECONNREFUSED, EMSGSIZE
+---@field message string
+---@field from? sock.Address # the host that said so
 
 ---@class sock.Message
 ---@field data string
 ---@field from? sock.Address
----@field size integer # the true length, also where `data` is cut
+---@field size integer # of the datagram, before it was cut
 ---@field truncated boolean
 ---@field control sock.Control
 
----One message with its ancillary data, in one system call. sendmsg(2).
----@param message {data: string, to: sock.Addr?, control: sock.Control?, flags: (string|string[])?}
----@return integer? bytes, string? message, string? code # EMSGSIZE, EPERM
+---@class sock.SendMessage
+---@field data string|number
+---@field to? sock.Address|string
+---@field control? sock.Control
+---@field flags? sock.SendmsgFlag|sock.SendmsgFlag[]
+
+---Sends data and control data in one system call. sendmsg(2), cmsg(3).
+---@param message sock.SendMessage
+---@return integer? bytes, string? message, string? code # EPIPE, EMSGSIZE, EPERM
 function Socket:sendmsg(message) end
 
----Receives one message with its ancillary data; nil at the end. recvmsg(2).
----@param options? {size: integer?, flags: (string|string[])?} # size: 65536 if absent
----@return sock.Message? message, string? text, string? code # EAGAIN: the error queue is empty
+---Receives data and control data; on a stream what has arrived first. nil
+---alone is the end. An empty error queue is EAGAIN at once. recvmsg(2).
+---@param options? {size?: integer, flags?: sock.RecvmsgFlag|sock.RecvmsgFlag[]}
+---@return sock.Message? m, string? message, string? code
 function Socket:recvmsg(options) end
+
+---Sends many datagrams, 64 in one system call. It waits only until the first
+---has gone. sendmmsg(2).
+---@param list (string|{[1]: string, [2]: sock.Address|string})[]
+---@return integer? sent, string? message, string? code
+function Socket:sendmany(list) end
+
+---Receives the datagrams that are there, at least one. Those that were longer
+---than `size` have their true length in the third result, by their place.
+---With udp_gro on, what the kernel joined is given apart, so that there may
+---be more than `max`. recvmmsg(2).
+---@param max? integer # 64 if absent; as many as 16 MiB have room for
+---@param size? integer # bytes of each; 65536 if absent
+---@return string[]? data, (sock.Address[]|string)? from, (table<integer, integer>|string)? cut
+function Socket:recvmany(max, size) end
 
 -- Options -------------------------------------------------------------------
 -- (read): it cannot be set. Memberships cannot be read, nor can …force.
