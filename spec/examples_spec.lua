@@ -317,6 +317,6 @@ describe("README.md", function()
         count = count + 1
       end
     end
-    assert.equal(4, count)
+    assert.equal(5, count)
   end)
 end)
