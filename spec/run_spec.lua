@@ -14,8 +14,10 @@ end
 
 --- What a Lua program prints, and its errors. One that hangs is ended.
 local function output(program)
-  local p <close> = peer.start({ "timeout", "20", os.getenv("LUA") or "lua5.4", "-e",
-    "local sock = require 'sock' " .. program, "-" }, { module = true, input = "" })
+  -- timeout(1) itself runs without the sanitizers, which can hang its fork
+  local p <close> = peer.start({ "timeout", "20", "env",
+    "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or ""), os.getenv("LUA") or "lua5.4", "-e",
+    "local sock = require 'sock' " .. program, "-" }, { input = "" })
   return p:rest()
 end
 
