@@ -3,6 +3,7 @@
 */
 #include "base/platform.h"
 #include "base/error.h"
+#include "net/control.h"
 #include "net/input.h"
 #include "net/output.h"
 #include "net/stream.h"
@@ -201,20 +202,6 @@ static int s_recv(lua_State *L) {
   return sock_call(L, s, SOCK_READ, recv_try);
 }
 
-/* The kernel gives no address at all for a Unix sender without a name. */
-static void pushsender(lua_State *L, const sock_Socket *s,
-                       sock_Sockaddr *from) {
-  if (from->len < sizeof(sa_family_t) && s->family == AF_UNIX) {
-    sock_clearaddress(from);
-    from->u.sa.sa_family = AF_UNIX;
-    from->len = sizeof(sa_family_t);
-  }
-  if (from->len >= sizeof(sa_family_t))
-    sock_pushaddress(L, from);
-  else
-    lua_pushnil(L);
-}
-
 /* index 2: count; index 3: flags */
 static int recvfrom_try(lua_State *L, int why) {
   sock_Socket *s = lua_touserdata(L, 1);
@@ -239,7 +226,7 @@ static int recvfrom_try(lua_State *L, int why) {
     return 1;
   }
   int cut = pushdatagram(L, data, got, n);
-  pushsender(L, s, &from);
+  sock_pushsender(L, s, &from);
   if (!cut)
     return 2;
   lua_pushinteger(L, (lua_Integer)got);
