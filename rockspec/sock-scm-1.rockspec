@@ -79,6 +79,8 @@ build = {
     ["sock.copy"] = "lua/sock/copy.lua",
     ["sock"] = "lua/sock/init.lua",
     ["sock.scope"] = "lua/sock/scope.lua",
+    ["sock.settings"] = "lua/sock/settings.lua",
+    ["sock.target"] = "lua/sock/target.lua",
     ["sock.types"] = "lua/sock/types.lua",
   },
 }

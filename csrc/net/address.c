@@ -287,7 +287,21 @@ static int l_inet_ntop(lua_State *L) {
   return 1;
 }
 
+/* "host:port" in two, whatever they name; nothing if it is not of that form,
+** or begins like an address of a family that has another one. */
+static int l_splithost(lua_State *L) {
+  size_t len, hostlen;
+  const char *text = luaL_checklstring(L, 1, &len), *host, *port;
+  if (sock_hasprefix(text, len) ||
+      !sock_splithost(text, len, &hostlen, &host, &port))
+    return 0;
+  lua_pushlstring(L, host, hostlen);
+  lua_pushlstring(L, port, (size_t)(text + len - port));
+  return 2;
+}
+
 const luaL_Reg sock_addressfunctions[] = {{"address", l_address},
+                                          {"splithost", l_splithost},
                                           {"portrange", l_portrange},
                                           {"inet_pton", l_inet_pton},
                                           {"inet_ntop", l_inet_ntop},
