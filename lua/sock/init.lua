@@ -3,8 +3,11 @@
 -- gives the primitives; types.lua documents them.
 
 local core = require "sock.core"
+local connect = require "sock.connect"
 local copy = require "sock.copy"
+local retry = require "sock.retry"
 local scope = require "sock.scope"
+local udp = require "sock.udp"
 
 return {
   -- addresses and names
@@ -50,4 +53,9 @@ return {
   deadline = core.deadline,
   cancelled = core.cancelled,
   coroutine = core.coroutine(),
+
+  -- servers and clients
+  connect = connect.connect,
+  udp = udp.udp,
+  retry = retry.retry,
 }
