@@ -22,11 +22,12 @@ local function localaddress(value, arg, level)
   elseif type(value) ~= "string" then
     bad(arg, level + 1, "localaddr", "address or host expected")
   end
-  local address = core.address(value, 0)
-  if address then
-    return address
+  local address, message, code = core.address(value, 0)
+  address = address or core.address(value)
+  if not address then
+    return nil, "connect: localaddr: " .. message:gsub("^address ", ""), code
   end
-  return core.address(value)
+  return address
 end
 
 --- Reads the options at `arg`; what is wrong in them raises.
@@ -50,7 +51,7 @@ local function read(arg, options, level)
     local message, code
     how.localaddr, message, code = localaddress(own.localaddr, arg, level + 1)
     if not how.localaddr then
-      return nil, "connect: localaddr: " .. message, code
+      return nil, message, code
     end
   end
   return how

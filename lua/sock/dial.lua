@@ -47,8 +47,7 @@ local function preparation(how)
 end
 
 local function begin(how)
-  local family = how.localaddr and how.localaddr.family
-  return race.new(how.type, preparation(how), family)
+  return race.new(how.type, preparation(how), how.localaddr)
 end
 
 local function toaddress(address, how)

@@ -22,12 +22,14 @@ local M = {}
 
 --- A race whose sockets are of this type, and `prepare(socket, address)` before
 -- they connect: it gives true, or nil, message, code.
--- @param family only addresses of this one are tried; nil: all
-function M.new(type, prepare, family)
+-- @param localaddr only addresses of its family are tried; nil: all
+function M.new(type, prepare, localaddr)
+  local fixed = localaddr and localaddr.port and localaddr.port > 0
   return setmetatable({
     type = type,
     prepare = prepare,
-    family = family,
+    family = localaddr and localaddr.family,
+    limit = fixed and 1 or SELVES,
     queue = {}, -- all addresses, in their order
     next = 1, -- which of them is to be tried next
     due = 0, -- and when
@@ -115,9 +117,9 @@ end
 
 --- Connecting to a closed port of the range that the system itself picks from
 -- can make a socket its own peer: RFC 9293, 3.5 (simultaneous open).
-local function isself(s)
-  local here = s:getsockname()
-  return here ~= nil and here.port ~= nil and here == s:getpeername()
+local function isself(s, address)
+  local here = address.port and s:getsockname()
+  return here and here.port == address.port and here == s:getpeername()
 end
 
 local try
@@ -128,7 +130,7 @@ local try
 local function conclude(self, s, ok, message, code)
   local address = self.of[s]
   take(self, s)
-  if ok and not isself(s) then
+  if ok and not isself(s, address) then
     return s
   end
   s:close()
@@ -136,7 +138,7 @@ local function conclude(self, s, ok, message, code)
     return nil, message, code
   end
   self.selves = self.selves + 1
-  if self.selves < SELVES then
+  if self.selves < self.limit then
     return try(self, address)
   end
   return nil, "connect " .. tostring(address) .. ": connected to itself", "ECONNREFUSED"

@@ -17,6 +17,9 @@ local function check(what, arg, a, b, level)
       :format(arg, what, a == nil and "no value" or type(a)), level + 1)
   elseif type(b) == "number" and not (math.tointeger(b) and b >= 0 and b <= 65535) then
     error(("bad argument #%d to '%s' (port out of range)"):format(arg + 1, what), level + 1)
+  elseif type(b) == "boolean" or type(b) == "userdata" or type(b) == "thread" then
+    error(("bad argument #%d to '%s' (port expected, got %s)")
+      :format(arg + 1, what, type(b)), level + 1)
   end
 end
 

@@ -36,11 +36,13 @@ end
 local function wildcard(port, how)
   how.dual = true
   local s, message, code = make("inet6", core.address("::", port), how)
-  if code == "EAFNOSUPPORT" or code == "EADDRNOTAVAIL" then
+  if s then
+    return s
+  elseif code == "EAFNOSUPPORT" or code == "EADDRNOTAVAIL" then
     how.dual = false
     return make("inet", core.address("0.0.0.0", port), how)
   end
-  return s, message, code
+  return nil, message, code
 end
 
 local function lookup(place, family)
