@@ -2,7 +2,7 @@
 
 local M = {}
 
-local LONGEST = 16384 -- bytes that an answer's head may have
+local LONGEST = 16384 -- bytes that the heads of an answer may have
 local LIMIT = 1 << 20 -- of a new socket: API, setlimit
 
 -- RFC 9110, 15.5 and 15.6
@@ -63,9 +63,10 @@ local function failed(message, code)
 end
 
 --- Reads a head, line by line: what comes after it stays for the socket's owner.
--- @return its first line; nil, message, code
-local function head(s)
-  local first, left = nil, LONGEST
+-- @param left how many bytes it may have
+-- @return its first line, how many bytes are left; nil, message, code
+local function head(s, left)
+  local first
   repeat
     local line, message, code = s:setlimit(left):read("L")
     if not line then
@@ -77,12 +78,12 @@ local function head(s)
   if left <= 0 then
     return failed(nil, "EMSGSIZE")
   end
-  return first
+  return first, left
 end
 
 --- Whether the answer's first line allows the tunnel.
 local function verdict(line)
-  local status, reason = line:match("^HTTP/1%.%d (%d%d%d) ?(.*)$")
+  local status, reason = line:match("^HTTP/1%.%d (%d%d%d)%f[%D] ?(.*)$")
   if not status then
     return nil, "the proxy does not speak HTTP", "EPROTO"
   elseif status:find("^2") then
@@ -100,13 +101,14 @@ function M.ask(s, goal, proxy)
   if not ok then
     return failed(message, code)
   end
-  local line
-  repeat
-    line, message, code = head(s)
-    if not line then
-      return nil, message, code
-    end
-  until not line:find("^HTTP/1%.%d 1%d%d") -- news, not an answer: RFC 9110, 15.2
+  local line, left
+  line, left, code = head(s, LONGEST)
+  while line and line:find("^HTTP/1%.%d 1%d%d") do -- news, no answer: RFC 9110, 15.2
+    line, left, code = head(s, left)
+  end
+  if not line then
+    return nil, left, code
+  end
   s:setlimit(LIMIT)
   return verdict(line)
 end

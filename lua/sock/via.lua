@@ -68,10 +68,8 @@ local function destination(place)
   elseif not place.host:find("^[%w._\x80-\xff-]+$") or #place.host > 255 then
     return nil, "not a host name", "EINVAL"
   end
-  local port = math.tointeger(place.port) or math.tointeger(tonumber(place.port))
-  if not port then
-    port = (core.getservbyname(place.port, "tcp"))
-  end
+  local port = type(place.port) == "number" and place.port or place.port:match("^%d+$")
+  port = math.tointeger(tonumber(port)) or core.getservbyname(place.port, "tcp")
   if not port or port > 65535 then
     return nil, "neither a port nor a service", "EAI_SERVICE"
   end
