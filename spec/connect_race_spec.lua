@@ -191,6 +191,20 @@ describe("A race", function()
   end)
 end)
 
+describe("A race in a system that cannot wait", function()
+  it("is a failure, and leaves nothing", function()
+    local core = require "sock.core"
+    local one, _ <close> = blackhole("::1")
+    local before, select_ = names.descriptors(), core.select
+    core.select = function() return nil, "select: Too many open files", "EMFILE" end
+    local ok, s, message, code = pcall(connect, { one, "127.0.0.1:9" })
+    core.select = select_
+    assert.same({ true, nil, "EMFILE" }, { ok, s, code })
+    assert.matches(": select: Too many open files; 127%.0%.0%.1:9: ", message)
+    assert.equal(before, names.descriptors())
+  end)
+end)
+
 describe("A look-up for a race", function()
   --- A getaddrinfo that gives `full` and `four` when their channels say so.
   local function slow(asked, full, four)

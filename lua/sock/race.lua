@@ -192,13 +192,21 @@ local function outcome(self, s)
   return note(self, address, conclude(self, s, s:connect(address)))
 end
 
+--- The system cannot wait, say for want of memory: all that were under way fail.
+local function failall(self, message, code)
+  for _, s in ipairs(table.move(self.pending, 1, #self.pending, 1, {})) do
+    note(self, self.of[s], conclude(self, s, nil, message, code))
+  end
+end
+
 --- Waits until an attempt has an outcome, for so long.
 local function await(self, seconds)
   local _, ready, code = core.select(nil, self.pending, seconds)
-  if code == "ETIMEDOUT" then
+  if code then
+    if code ~= "ETIMEDOUT" then
+      failall(self, ready, code)
+    end
     return nil
-  elseif code then
-    error(ready, 0) -- no address is to blame: the system could not wait
   end
   for _, s in ipairs(ready) do
     local winner = outcome(self, s)

@@ -48,7 +48,7 @@ function M.read(what, arg, a, b, level)
   if b == nil or type(b) == "table" or type(b) == "function" then
     return split(what, a)
   end
-  return { host = a, port = b }, 2
+  return { host = a, port = type(b) == "number" and math.tointeger(b) or b }, 2
 end
 
 --- Its addresses, in the order of RFC 6724.
