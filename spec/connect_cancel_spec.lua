@@ -3,6 +3,7 @@
 
 local sock = require "sock"
 local names = require "spec.support.names"
+local peer = require "spec.support.peer"
 
 local function blackhole(host)
   local l = assert(sock.socket(host:find(":") and "inet6" or "inet"))
@@ -206,3 +207,47 @@ for phase, connect in pairs(phases) do
     end)
   end)
 end
+
+describe("sock.connect at the prompt", function()
+  local function descriptors(pid)
+    local count = 0
+    for _ in require("lfs").dir("/proc/" .. pid .. "/fd") do
+      count = count + 1
+    end
+    return count
+  end
+
+  it("is ended by ^C, alone, in a look-up and in a race, and nothing is left", function()
+    local address, filler, l = blackhole("127.0.0.1")
+    local _ <close> = filler
+    local _ <close> = l -- luacheck: ignore 411
+    local prompt <close> = peer.prompt()
+    prompt:type('sock = require "sock" core = require "sock.core" a = sock.address("'
+      .. tostring(address) .. '") sock.sleep(0.001)')
+    prompt:await("> ")
+    prompt:type('core.getaddrinfo = function(host) if host == "slow" then sock.sleep(60) end'
+      .. ' return { a, sock.address("127.0.0.1:9"), a } end')
+    prompt:await("> ")
+    local before = descriptors(prompt.child)
+    for _, call in ipairs { "a", '"slow", 9', '"race", 9' } do
+      prompt:type("io.write('go', 'ing', string.char(10)) sock.connect(" .. call .. ")")
+      prompt:await("going")
+      peer.awaitstate(prompt.child, "S")
+      prompt:press("\3")
+      prompt:await("interrupted!")
+      prompt:await("> ")
+      assert.equal(before, descriptors(prompt.child))
+    end
+    prompt:type("print(#sock.tasks(), 6 * 7)")
+    prompt:await("0\t42")
+  end)
+
+  it("works, and shows what it gives", function()
+    local l <close> = assert(sock.socket():bind("127.0.0.1", 0):listen())
+    local prompt <close> = peer.prompt()
+    prompt:type('sock = require "sock"')
+    prompt:await("> ")
+    prompt:type('sock.connect("localhost", ' .. l:getsockname().port .. ")")
+    prompt:await("<-> 127.0.0.1:" .. l:getsockname().port)
+  end)
+end)
