@@ -152,7 +152,9 @@ static int sendmsg_try(lua_State *L, int why) {
   int first = sock_flushfirst(L, s, "sendmsg");
   if (first != 0)
     return first;
-  if (s->halfway) /* a write was torn: nothing may follow it */
+  if (s->over.transport != NULL) /* its bytes are not the descriptor's */
+    return failsend(L, EOPNOTSUPP);
+  if (sock_istorn(s)) /* nothing may follow a torn write */
     return failsend(L, EPIPE);
   if (named && !sock_fitaddress(L, s, TO, &to))
     return failsend(L, EAFNOSUPPORT);
@@ -384,8 +386,9 @@ static int recvonce(lua_State *L, sock_Socket *s) {
   r.flags = (int)lua_tointeger(L, RECVFLAGS);
   r.errors = (r.flags & SOCK_ERRQUEUE) != 0;
   lua_settop(L, BOX);
-  if (s->watch.fd < 0)
-    return sock_failsocket(L, 1, "recvmsg", EBADF);
+  if (s->watch.fd < 0 || s->over.transport != NULL)
+    return sock_failsocket(L, 1, "recvmsg",
+                           s->watch.fd < 0 ? EBADF : EOPNOTSUPP);
   int plain = s->type == SOCK_STREAM && !r.errors && !(r.flags & MSG_OOB);
   if (plain)
     (void)sock_arrived(s, &waits);

@@ -55,7 +55,7 @@ static int checkflags(lua_State *L, int arg, const Flag *known) {
 
 /* ------------------------------------------------------- send, sendto */
 
-/* index 2: data; index 3: flags */
+/* index 2: data; index 3: flags; index 4: whether it has begun */
 static int send_try(lua_State *L, int why) {
   sock_Socket *s = lua_touserdata(L, 1);
   struct iovec piece;
@@ -64,14 +64,19 @@ static int send_try(lua_State *L, int why) {
   int err = why, first = why == 0 ? sock_flushfirst(L, s, "send") : 0;
   if (first != 0)
     return first;
-  if (why == 0) {
+  if (why == 0 && !lua_toboolean(L, 4) && sock_istorn(s))
+    err = EPIPE; /* a write was torn: nothing may follow it */
+  else if (why == 0) {
     sent = sock_transmit(s, &piece, 1, (int)lua_tointeger(L, 3));
     err = errno;
   }
+  if (sent < 0 && why == 0 && sock_wouldblock(err)) {
+    lua_pushboolean(L, 1);
+    lua_replace(L, 4);
+    return sock_waitsfor(s, SOCK_WANTWRITE);
+  }
   if (sent < 0)
-    return why == 0 && sock_wouldblock(err)
-               ? SOCK_WANTWRITE
-               : sock_failsocket(L, 1, "send", err);
+    return sock_failsocket(L, 1, "send", err);
   lua_pushinteger(L, (lua_Integer)sent);
   return 1;
 }
@@ -80,6 +85,7 @@ static int s_send(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
   luaL_checkstring(L, 2);
   lua_pushinteger(L, checkflags(L, 3, sendflags));
+  lua_pushboolean(L, 0);
   return sock_call(L, s, SOCK_WRITE, send_try);
 }
 

@@ -177,7 +177,7 @@ function peer.cmodule(name, text)
   local file <close> = assert(io.open(dir .. "/" .. name .. ".c", "w"))
   file:write(text)
   file:flush()
-  assert(os.execute(("unset LD_PRELOAD; %s -shared -fPIC -w"
+  assert(os.execute(("unset LD_PRELOAD; %s -shared -fPIC -w -Icsrc/net"
     .. " -I\"${LUA_INCDIR:-$(tools/find-lua headers)}\" -o %s/%s.so %s/%s.c")
     :format(os.getenv("CC") or "cc", dir, name, dir, name)))
   return dir .. "/?.so", cleaner
