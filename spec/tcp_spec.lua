@@ -299,9 +299,9 @@ for _, at in ipairs(families) do
       it("refuse a flag that is none", function()
         local a, b, _ <close> = connection(at)
         assert.has_error(function() a:send("x", "peek") end,
-          "bad argument #2 to 'send' (unknown flag 'peek')")
+          "bad argument #2 to 'send' (unknown flag \"peek\")")
         assert.has_error(function() b:recv(1, "peek", "pook") end,
-          "bad argument #3 to 'recv' (unknown flag 'pook')")
+          "bad argument #3 to 'recv' (unknown flag \"pook\")")
       end)
 
       it("refuse data that is no string", function()
