@@ -172,6 +172,39 @@ describe("The loop, before it waits,", function()
     end)
   end)
 
+  it("goes on while a call outside tasks waits for another socket", function()
+    local python <close> = peer.python([[
+import socket
+listener = socket.create_server(("127.0.0.1", 0))
+print("listening on", listener.getsockname()[1])
+talker, _ = listener.accept()
+waiter, _ = listener.accept()
+n = 0
+while n < 16 << 20:
+    n += len(talker.recv(65536))
+waiter.sendall(b"all of it\n")
+waiter.recv(1)
+]])
+    local port = math.tointeger(python:expect("listening on (%d+)"))
+    local talker <close> = assert(sock.socket():connect("127.0.0.1", port))
+    local waiter <close> = assert(sock.socket():connect("127.0.0.1", port))
+    assert(talker:setvbuf("full", 32 << 20):write(("x"):rep(16 << 20)))
+    assert.equal("all of it", waiter:settimeout(20):read())
+  end)
+
+  it("goes on when the flush that waited for it is cancelled", function()
+    local a, b, _ <close> = pair(4 << 20)
+    local data = ("0123456789abcdef"):rep(1 << 16) -- 1 MiB
+    assert(a:write(data))
+    local flush = sock.spawn(a.flush, a)
+    local behind = sock.spawn(a.write, a, "never")
+    behind:cancel()
+    flush:cancel()
+    assert.equal("ECANCELED", select(3, flush:join()))
+    assert.equal("ECANCELED", select(3, behind:join()))
+    assert.is_true(b:read(#data) == data)
+  end)
+
   it("keeps the order of what is written meanwhile", function()
     local a, b, _ <close> = pair(1 << 20)
     local want = {}
