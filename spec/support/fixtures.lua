@@ -2,6 +2,7 @@
 -- block's end; a task that may not hang.
 
 local sock = require "sock"
+local assert = require "luassert"
 
 local fixtures = {}
 
@@ -71,6 +72,25 @@ function fixtures.sorted(map)
   end
   table.sort(names)
   return names
+end
+
+--- What `f` gives in a task, and outside tasks: both must be the same.
+function fixtures.everywhere(f)
+  local outside = table.pack(f())
+  local inside = table.pack(sock.run(f))
+  assert.same(outside, inside)
+  return table.unpack(outside, 1, outside.n)
+end
+
+--- A task of a scope that waits for ever, and a list that tells its end.
+function fixtures.forever(scope, log)
+  return scope:spawn(function()
+    local _ <close> = setmetatable({}, { __close = function(_, err)
+      pcall(sock.sleep, 0)
+      log[#log + 1] = tostring(err)
+    end })
+    sock.channel():get()
+  end)
 end
 
 return fixtures
