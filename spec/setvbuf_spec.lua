@@ -2,6 +2,7 @@
 
 local sock = require "sock"
 local peer = require "spec.support.peer"
+local again = require "spec.support.again"
 
 local pack = table.pack
 
@@ -368,23 +369,10 @@ end)
 describe("The specs of streams hold #again", function()
   local files = { "read", "lines", "unpack", "write", "setvbuf" }
 
-  local function again(setting)
-    local argv, first = { "env", setting, "timeout", "100" }, -1
-    while arg[first] do
-      first = first - 1
-    end
-    table.move(arg, first + 1, 0, #argv + 1, argv)
-    argv[#argv + 1] = "--exclude-tags=slow,again"
-    for _, name in ipairs(files) do
-      argv[#argv + 1] = "spec/" .. name .. "_spec.lua"
-    end
-    local p <close> = peer.start(argv, { module = true, input = "" })
-    local text = p:rest()
-    assert.is_truthy(text:find("%f[%d]0 failures? / 0 errors?"), setting .. "\n" .. text)
-  end
-
   for _, setting in ipairs { "SOCK_POLLER=poll", "SOCK_SHUFFLE=1",
     "SOCK_SHUFFLE=" .. os.time() } do
-    it("with " .. setting:gsub("%d%d+", "a random seed"), function() again(setting) end)
+    it("with " .. setting:gsub("%d%d+", "a random seed"), function()
+      again(files, "slow,again", "env", setting)
+    end)
   end
 end)
