@@ -9,6 +9,7 @@
 #include "loop/task.h"
 #include "net/copy.h"
 #include "net/socket.h"
+#include "net/transport.h"
 
 SOCK_API int luaopen_sock_core(lua_State *L);
 
@@ -29,6 +30,7 @@ int luaopen_sock_core(lua_State *L) {
   sock_opensignals(L);
   sock_openaddress(L);
   sock_opensocket(L);
+  sock_opentransport(L);
   sock_newclass(L, &sock_copierclass);
   lua_newtable(L);
   sock_pushcancelled(L);

@@ -50,6 +50,7 @@ build = {
         "csrc/net/descriptors.c",
         "csrc/net/family.c",
         "csrc/net/family_linux.c",
+        "csrc/net/flags.c",
         "csrc/net/input.c",
         "csrc/net/lookup.c",
         "csrc/net/membership.c",

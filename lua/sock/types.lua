@@ -351,7 +351,8 @@ function Socket:fd() end
 ---@return integer? descriptor, string? message, string? code # EBUSY: bytes are buffered
 function Socket:detach() end
 
----TLS is another rock; without it this raises.
+---TLS is another rock; without it this raises. A rock that brings a transport
+---finds what it needs in csrc/net/sock_transport.h.
 ---@param options table
 function Socket:starttls(options) end
 
