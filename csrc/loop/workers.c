@@ -181,3 +181,19 @@ void sock_closepool(sock_Pool *p) {
   (void)pthread_cond_broadcast(&p->work);
   leave(p);
 }
+
+/* ---------------------------------------------------------------- fork */
+
+void sock_holdpool(sock_Pool *p) {
+  (void)pthread_mutex_lock(&p->lock);
+}
+
+void sock_letgopool(sock_Pool *p) {
+  (void)pthread_mutex_unlock(&p->lock);
+}
+
+void sock_abandonpool(sock_Pool *p) {
+  (void)close(p->wake[0]);
+  (void)close(p->wake[1]);
+  p->wake[0] = p->wake[1] = -1;
+}
