@@ -84,5 +84,7 @@ build = {
     ["sock.settings"] = "lua/sock/settings.lua",
     ["sock.target"] = "lua/sock/target.lua",
     ["sock.types"] = "lua/sock/types.lua",
+    ["sock.worker"] = "lua/sock/worker.lua",
+    ["sock.workers"] = "lua/sock/workers.lua",
   },
 }

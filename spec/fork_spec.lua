@@ -90,8 +90,8 @@ describe("fork", function()
     local text = run [[
       local function deep() error("oops", 0) end
       print(fork(function() deep() end):wait(10))
-      print(fork(function() error(setmetatable({}, {__tostring = function() return "odd" end})) end)
-        :wait(10))
+      local odd = setmetatable({}, { __tostring = function() return "odd" end })
+      print(fork(function() error(odd) end):wait(10))
     ]]
     assert.matches("sock: a child process failed: oops\nstack traceback:.-'deep'", text)
     assert.matches("\nexit\t1\n", text)
@@ -153,7 +153,9 @@ describe("fork", function()
     assert.equal("ETIMEDOUT\nslept\nexit\t0\n", run [[
       local p
       print(select(3, sock.timeout(0.01, function()
-        p = fork(function() print(sock.timeout(1, function() sock.sleep(0.1) return "slept" end)) end)
+        p = fork(function()
+          print(sock.timeout(1, function() sock.sleep(0.1) return "slept" end))
+        end)
         sock.sleep(10)
       end)))
       print(p:wait(10))
@@ -426,7 +428,9 @@ describe("After a fork", function()
     assert.equal("signal\t10\nsignal\t15\nUSR1\nUSR2\nETIMEDOUT\nexit\t0\n", run [[
       local sig = sock.signal("USR1", "USR2", "TERM")
       print(fork(function() sock.sleep(10) end):kill("USR1"):wait(10))
-      print(sock.run(function() return fork(function() sock.sleep(10) end):kill("TERM"):wait(10) end))
+      print(sock.run(function()
+        return fork(function() sock.sleep(10) end):kill("TERM"):wait(10)
+      end))
       local up, down = pair()
       local p = fork(function()
         local mine = sock.signal("USR1", "USR2")
