@@ -143,7 +143,7 @@ static pid_t start(lua_State *L, sock_Loop *loop, sock_Process *p, int *err) {
   *err = errno;
   if (pid == 0)
     loose(L, loop, p);
-  if (pool != NULL)
+  else if (pool != NULL)
     sock_letgopool(pool);
   if (pid == 0)
     platform_endwith(parent);
