@@ -610,7 +610,7 @@ os.execvp("env", ["env"] + sys.argv[1:])]],
       local p
       fork(function() end):wait(10)
       local function count() local n = 0 for _ in pairs(open()) do n = n + 1 end return n end
-      sock.wait(0, "r", 0)
+      sock.pollfd() -- opens the poller
       sock.run(function() fork(function() end):wait(10) end)
       local before = count()
       for _ = 1, 20 do sock.run(function() fork(function() end):wait(10) end) end
