@@ -550,9 +550,12 @@ describe("A process", function()
   it("is waited for by several tasks, and again", function()
     assert.equal("waiting\nexit 3 exit 3 exit 3\n", run [[
       sock.run(function()
-        local p = fork(function() sock.sleep(0.02) return 3 end)
+        local up, down = pair()
+        local p = fork(function() up:read() return 3 end, { up })
         local a, b = sock.spawn(p.wait, p), sock.spawn(p.wait, p, 10)
         print(a:status())
+        down:close()
+        up:close()
         local list = {}
         for _, f in ipairs { a.join, b.join, p.wait } do
           list[#list + 1] = table.concat({ f(({ a, b, p })[#list + 1]) }, " ")

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define MAXTHREADS 32
-#define HOLD 20000000 /* nanoseconds that a fork waits for the threads */
+#define HOLD 100000000 /* nanoseconds that a fork waits for the threads */
 #define STACKSIZE ((size_t)512 * 1024) /* the resolver takes some of it */
 
 enum { IDLE, QUEUED, RUNNING, ENDED, ABANDONED };
