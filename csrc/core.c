@@ -4,10 +4,12 @@
 #include "loop/coroutine.h"
 #include "loop/frame.h"
 #include "loop/group.h"
+#include "loop/process.h"
 #include "loop/set.h"
 #include "loop/signals.h"
 #include "loop/task.h"
 #include "net/copy.h"
+#include "net/fork.h"
 #include "net/socket.h"
 #include "net/transport.h"
 
@@ -28,6 +30,7 @@ int luaopen_sock_core(lua_State *L) {
   sock_openset(L);
   sock_openchannel(L);
   sock_opensignals(L);
+  sock_openprocess(L);
   sock_openaddress(L);
   sock_opensocket(L);
   sock_opentransport(L);
@@ -46,6 +49,7 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_socketfunctions, 0);
   luaL_setfuncs(L, sock_adoptfunctions, 0);
   luaL_setfuncs(L, sock_copyfunctions, 0);
+  luaL_setfuncs(L, sock_forkfunctions, 0);
   luaL_setfuncs(L, sock_waitfunctions, 0);
   luaL_setfuncs(L, sock_optionfunctions, 0);
   luaL_setfuncs(L, sock_namefunctions, 0);

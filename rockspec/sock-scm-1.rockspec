@@ -36,6 +36,7 @@ build = {
         "csrc/loop/onerror.c",
         "csrc/loop/poller_epoll.c",
         "csrc/loop/poller_poll.c",
+        "csrc/loop/process.c",
         "csrc/loop/set.c",
         "csrc/loop/signals.c",
         "csrc/loop/task.c",
@@ -51,6 +52,7 @@ build = {
         "csrc/net/family.c",
         "csrc/net/family_linux.c",
         "csrc/net/flags.c",
+        "csrc/net/fork.c",
         "csrc/net/input.c",
         "csrc/net/lookup.c",
         "csrc/net/membership.c",
@@ -93,5 +95,7 @@ build = {
     ["sock.types"] = "lua/sock/types.lua",
     ["sock.udp"] = "lua/sock/udp.lua",
     ["sock.via"] = "lua/sock/via.lua",
+    ["sock.worker"] = "lua/sock/worker.lua",
+    ["sock.workers"] = "lua/sock/workers.lua",
   },
 }

@@ -47,6 +47,7 @@ typedef struct sock_Socket {
   unsigned char offered;            /* the transport is to be given the same */
   unsigned char records;            /* an upper layer cuts what TCP receives */
   unsigned char restore;            /* adopted blocking: give it back so */
+  unsigned char kept;               /* by the child of the fork under way */
   struct sock_Socket *next, **link; /* the list of all that are open */
 } sock_Socket;
 
