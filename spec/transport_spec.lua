@@ -293,4 +293,19 @@ describe("a stream over a transport", function()
     ]]):format(cpath))
     assert.equal("", child:rest())
   end)
+
+  it("says nothing where a fork's child closes its copy", function()
+    local child <close> = peer.lua(([[
+      package.cpath = %q .. ";" .. package.cpath
+      local sock = require "sock"
+      local a, b = sock.socketpair()
+      local cipher = require "cipher"
+      cipher.install(a)
+      cipher.install(b)
+      require("sock.core").fork(function() end):wait()
+      assert(a:write("alive"))
+      print(b:read(5))
+    ]]):format(cpath))
+    assert.equal("alive\n", child:rest())
+  end)
 end)

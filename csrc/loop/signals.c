@@ -383,6 +383,8 @@ static int s_wait(lua_State *L) {
   if (!s->open)
     return luaL_error(L, "attempt to use a closed signal");
   lua_settop(L, 1);
+  if (seconds <= 0) /* no turn will look */
+    collect(&s->loop->signalwatch);
   return sock_awaitqueue(L, &s->waiters, seconds, SOCK_OUTSIDE, wait_try);
 }
 

@@ -34,11 +34,12 @@ static void renew(lua_State *L, sock_Socket *s) {
   sock_dropinput(L, s);
   sock_bufferfree(L, &s->out);
   s->outerror = 0;
-  s->halfway = 0;
+  s->halfway = s->offered = 0;
   s->kept = 0;
 }
 
-/* The standard descriptors are let go of, but stay open: what is opened next
+/* A transport would say its end: so it is not asked. The standard descriptors
+** are let go of, but stay open: what is opened next
 ** must not become what print writes to. */
 static void loosesockets(lua_State *L, sock_Loop *loop) {
   for (sock_Socket *s = loop->sockets, *next; s != NULL; s = next) {
@@ -46,10 +47,11 @@ static void loosesockets(lua_State *L, sock_Loop *loop) {
     s->restore = 0; /* the description is the parent's, too */
     if (s->kept)
       renew(L, s);
-    else if (s->watch.fd <= STDERR_FILENO)
-      (void)sock_disown(L, s, 0);
-    else
-      sock_closesocket(L, s);
+    else {
+      int fd = sock_disown(L, s, 0);
+      if (fd > STDERR_FILENO)
+        (void)close(fd);
+    }
   }
 }
 
