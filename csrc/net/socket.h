@@ -43,6 +43,9 @@ typedef struct sock_Socket {
   unsigned char halfway;            /* a write is, or was torn there */
   unsigned char records;            /* an upper layer cuts what TCP receives */
   unsigned char restore;            /* adopted blocking: give it back so */
+  unsigned char heard;              /* the last word was the peer's */
+  unsigned char ended;              /* the peer's stream is at its end */
+  uint64_t received, sent;          /* bytes, in all */
   struct sock_Socket *next, **link; /* the list of all that are open */
 } sock_Socket;
 
@@ -124,5 +127,6 @@ extern const luaL_Reg sock_waitmethods[], sock_waitfunctions[];
 extern const luaL_Reg sock_addressfunctions[];
 extern const luaL_Reg sock_namefunctions[];
 extern const luaL_Reg sock_resolvefunctions[];
+extern const luaL_Reg sock_servingfunctions[], sock_unixpathfunctions[];
 
 #endif

@@ -4,7 +4,11 @@
 
 local core = require "sock.core"
 local copy = require "sock.copy"
+local listen = require "sock.listen"
 local scope = require "sock.scope"
+local serve = require "sock.serve"
+local serve_udp = require "sock.serve_udp"
+local server = require "sock.server"
 
 return {
   -- addresses and names
@@ -30,7 +34,7 @@ return {
   relay = copy.relay,
   wait = core.wait,
   select = core.select,
-  type = core.type,
+  type = server.type,
   options = core.options,
 
   -- tasks
@@ -50,4 +54,9 @@ return {
   deadline = core.deadline,
   cancelled = core.cancelled,
   coroutine = core.coroutine(),
+
+  -- servers and clients
+  listen = listen.listen,
+  serve = serve.serve,
+  serve_udp = serve_udp.serve_udp,
 }
