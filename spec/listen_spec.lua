@@ -205,8 +205,8 @@ describe("sock.listen on a Unix path", function()
     ]])
     local folder, _ <close> = peer.tempdir()
     local preload = (os.getenv("LD_PRELOAD") or "") .. " " .. shim:gsub("%?", "shim")
-    local program <close> = peer.start({ "sh", "-c", 'umask 0; exec env LD_PRELOAD="$0" "$@"', preload,
-      os.getenv("LUA") or "lua5.4", "-e", [[
+    local program <close> = peer.start({ "sh", "-c", 'umask 0; exec env LD_PRELOAD="$0" "$@"',
+      preload, os.getenv("LUA") or "lua5.4", "-e", [[
         assert(require "sock".listen("unix:" .. arg[1], { mode = "600" }))
       ]], "-", folder .. "/s" }, { module = true, input = "" })
     assert.equal("born 600\n", program:rest())
