@@ -21,15 +21,18 @@ static int ispause(const sock_Watch *w) {
 ** drain(connection): from now on a read that would wait in such a pause sees
 ** the end of the stream. The kernel is not told: a request that comes all the
 ** same is not answered by a reset, and is read if it comes before the look.
+** Whether there is such a read now.
 */
 static int l_drain(lua_State *L) {
   sock_Socket *s = sock_checksocket(L, 1);
-  if (s->watch.fd < 0)
-    return 0;
-  s->watch.ends = ispause;
-  if (ispause(&s->watch))
-    sock_wakefirst(s->watch.loop, &s->watch.readers);
-  return 0;
+  sock_Link *readers = &s->watch.readers;
+  int told = s->watch.fd >= 0 && ispause(&s->watch) && !sock_listempty(readers);
+  if (s->watch.fd >= 0)
+    s->watch.ends = ispause;
+  if (told)
+    sock_wakefirst(s->watch.loop, readers);
+  lua_pushboolean(L, told);
+  return 1;
 }
 
 /* ------------------------------------------------------------- discard */

@@ -8,6 +8,8 @@ local core = require "sock.core"
 
 local M = {}
 
+local MOMENT <const> = 0.05 -- seconds for a handler to see its end, without any grace
+
 local methods = {}
 
 local function text(self)
@@ -56,12 +58,23 @@ local function closeall(self)
   end
 end
 
---- When the last of readers and workers has ended: so has the server.
+--- When nothing is read any more and the last worker has ended: so has the
+-- server.
 local function settle(self)
-  if self.stopping and self.open == 0 and next(self.readers) == nil then
+  if self.halted and self.open == 0 and next(self.readers) == nil then
     closeall(self)
     self.done:close()
   end
+end
+
+--- Nothing is to be read any more. Listeners close now; handlers may still
+-- send on datagram sockets.
+local function halted(self)
+  self.stopping, self.halted = true, true
+  if self.letin then
+    closeall(self)
+  end
+  settle(self)
 end
 
 --- One reader's life. It may be ended from outside: its socket closed, its
@@ -72,10 +85,7 @@ local function live(self, socket, read)
   local ok, err = pcall(read, self, socket)
   self.readers[task] = nil
   if next(self.readers) == nil and not self.stopping then
-    self.stopping = true
-    if self.letin then
-      closeall(self)
-    end
+    halted(self)
   end
   settle(self)
   if not ok then
@@ -130,9 +140,7 @@ function M.exit(self, task, conn)
   for _ = 1, self.waiting do
     tell(self.room)
   end
-  if self.stopping then
-    settle(self)
-  end
+  settle(self)
 end
 
 --- The message handler of all handlers: what failed, and where.
@@ -191,19 +199,29 @@ end
 local function halt(self, grace)
   self.stopping = true
   self.room:close()
+  local _ <close> = setmetatable({}, { __close = function() halted(self) end }) -- if cancelled, too
   local readers = keys(self.readers)
   for _, task in ipairs(readers) do
     task:cancel()
   end
   joinall(readers)
-  if self.letin then
-    for _, listener in ipairs(self.sockets) do
-      if grace > 0 and M.type(listener) == "socket" then
-        self.letin(self, listener)
-      end
-      listener:close()
+  for _, socket in ipairs(self.sockets) do
+    if grace > 0 and self.letin and core.type(socket) == "socket" then
+      self.letin(self, socket)
     end
   end
+end
+
+--- Asks all connections to end at their next pause; the tasks of those that
+-- are in one.
+local function drain(self)
+  local told = {}
+  for task, conn in pairs(self.running) do
+    if conn ~= true and core.drain(conn) then
+      told[#told + 1] = task
+    end
+  end
+  return told
 end
 
 --- Cancels what runs, but for the task that this runs in; how many.
@@ -229,11 +247,7 @@ function methods:stop(grace)
   end
   local deadline = core.now() + (grace or 0)
   halt(self, grace or 0)
-  for _, conn in pairs(self.running) do
-    if conn ~= true then
-      core.drain(conn)
-    end
-  end
+  joinall(drain(self), math.max(deadline, core.now() + MOMENT))
   joinall(keys(self.running, self.leaving), deadline)
   local count = cancelall(self)
   joinall(keys(self.running, self.leaving))
