@@ -6,6 +6,13 @@ local function connect(...)
   return assert(s:settimeout(20):connect(...))
 end
 
+--- The words that start Lua with the module from a program that is run
+-- without the sanitizers; `preload` comes behind those.
+local function lua(preload, ...)
+  return "env", "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or "") .. " " .. preload,
+    os.getenv("LUA") or "lua5.4", "-e", ...
+end
+
 describe("sock.listen", function()
   it("takes an address, a host and a port, and one text with both", function()
     for _, given in ipairs { { sock.address("127.0.0.1:0") }, { "127.0.0.1", 0 },
@@ -172,10 +179,10 @@ describe("sock.listen on a Unix path", function()
       for _, mode in ipairs { "600", "660", "666", "777", "000" } do
         local path = folder .. "/" .. umask .. mode
         local program <close> = peer.start({ "sh", "-c", ('umask %s; exec "$0" "$@"'):format(umask),
-          os.getenv("LUA") or "lua5.4", "-e", [[
+          lua("", [[
             local sock = require "sock"
             assert(sock.listen("unix:" .. arg[1], { mode = arg[2] }))
-          ]], "-", path, mode }, { module = true, input = "" })
+          ]], "-", path, mode) }, { input = "" })
         assert.equal("", program:rest())
         assert.equal((tonumber(mode, 8) == 0 and "0" or mode) .. " socket", stat(path))
       end
@@ -204,11 +211,10 @@ describe("sock.listen on a Unix path", function()
       int luaopen_shim(void *L) { return 0; }
     ]])
     local folder, _ <close> = peer.tempdir()
-    local preload = (os.getenv("LD_PRELOAD") or "") .. " " .. shim:gsub("%?", "shim")
-    local program <close> = peer.start({ "sh", "-c", 'umask 0; exec env LD_PRELOAD="$0" "$@"',
-      preload, os.getenv("LUA") or "lua5.4", "-e", [[
+    local program <close> = peer.start({ "sh", "-c", 'umask 0; exec "$0" "$@"',
+      lua(shim:gsub("%?", "shim"), [[
         assert(require "sock".listen("unix:" .. arg[1], { mode = "600" }))
-      ]], "-", folder .. "/s" }, { module = true, input = "" })
+      ]], "-", folder .. "/s") }, { input = "" })
     assert.equal("born 600\n", program:rest())
   end)
 
@@ -366,13 +372,8 @@ os.execvp(program[0], program)
 ]]
 
   local function handed(names, program, environment)
-    local argv = { "python3", "-c", manager, names, os.getenv("LUA") or "lua5.4", "-e",
-      'local sock = require "sock"\nio.stdout:setvbuf "no"\n' .. program, "-" }
-    if environment then
-      table.insert(argv, 1, environment)
-      table.insert(argv, 1, "env")
-    end
-    return peer.start(argv, { module = true, input = "" })
+    return peer.start({ "env", environment or "A=a", "python3", "-c", manager, names, lua("",
+      'local sock = require "sock"\nio.stdout:setvbuf "no"\n' .. program, "-") }, { input = "" })
   end
 
   it("takes each once, in order and by name", function()
@@ -430,9 +431,7 @@ os.execvp(program[0], program)
   real("takes them from systemd-socket-activate", function()
     local port = peer.freeport()
     local program <close> = peer.start({ "systemd-socket-activate", "-l", "127.0.0.1:" .. port,
-      "--fdname=web", "-E", "LUA_PATH", "-E", "LUA_CPATH", "-E", "LD_PRELOAD",
-      "-E", "ASAN_OPTIONS", "-E", "LSAN_OPTIONS",
-      os.getenv("LUA") or "lua5.4", "-e", [[
+      "--fdname=web", "-E", "LUA_PATH", "-E", "LUA_CPATH", lua("", [[
         local sock = require "sock"
         local server
         server = sock.serve("systemd:web", function(conn)
@@ -440,7 +439,7 @@ os.execvp(program[0], program)
           server:stop(1)
         end)
         server:join()
-      ]] }, { input = "" })
+      ]]) }, { input = "" })
     program:expect("Listening on")
     local client <close> = connect(sock.address("127.0.0.1", port))
     assert.equal("served", client:read())
