@@ -54,6 +54,8 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_optionfunctions, 0);
   luaL_setfuncs(L, sock_namefunctions, 0);
   luaL_setfuncs(L, sock_resolvefunctions, 0);
+  luaL_setfuncs(L, sock_servingfunctions, 0);
+  luaL_setfuncs(L, sock_unixpathfunctions, 0);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
   return 1;

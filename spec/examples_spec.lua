@@ -145,10 +145,11 @@ describe("examples/chat.lua", function()
   end)
 end)
 
-describe("examples/forward.lua", function()
+for _, name in ipairs { "forward.lua", "proxy.lua" } do
+describe("examples/" .. name, function()
   it("carries several connections at once", function()
     local echo <close>, far = peer.socat("TCP-LISTEN:0,bind=127.0.0.1,fork", "EXEC:cat")
-    local program <close>, port = start("forward.lua", 0, "127.0.0.1", far)
+    local program <close>, port = start(name, 0, "127.0.0.1", far)
     local clients = {}
     for i = 1, 10 do
       clients[i] = connect(port)
@@ -166,7 +167,7 @@ describe("examples/forward.lua", function()
 
   it("tells the far side of the end, and brings back what it says then", function()
     local sums <close>, far = peer.socat("TCP-LISTEN:0,bind=127.0.0.1,fork", "EXEC:md5sum")
-    local program <close>, port = start("forward.lua", 0, "localhost", far)
+    local program <close>, port = start(name, 0, "localhost", far)
     local client <close> = connect(port)
     assert(client:write("hello")):shutdown("send")
     assert.equal("5d41402abc4b2a76b9719d911017c592  -\n", client:read("a"))
@@ -176,7 +177,7 @@ describe("examples/forward.lua", function()
 
   it("tells the near side of the end, and lets it go on", function()
     local listener <close> = assert(sock.socket():settimeout(20):bind("127.0.0.1", 0)):listen()
-    local program <close>, port = start("forward.lua", 0, "127.0.0.1",
+    local program <close>, port = start(name, 0, "127.0.0.1",
       listener:getsockname().port)
     local client <close> = connect(port)
     local far <close> = assert(listener:accept()):settimeout(20)
@@ -192,7 +193,7 @@ describe("examples/forward.lua", function()
 
   it("moves much, both ways at once, without loss", function()
     local echo <close>, far = peer.socat("TCP-LISTEN:0,bind=127.0.0.1,fork", "EXEC:cat")
-    local program <close>, port = start("forward.lua", 0, "127.0.0.1", far)
+    local program <close>, port = start(name, 0, "127.0.0.1", far)
     local data = {}
     for i = 1, 200000 do
       data[i] = i
@@ -211,7 +212,7 @@ describe("examples/forward.lua", function()
 
   it("says who is cut off and why, and serves the others", function()
     local far = peer.freeport()
-    local program <close>, port = start("forward.lua", 0, "127.0.0.1", far)
+    local program <close>, port = start(name, 0, "127.0.0.1", far)
     local client <close> = connect(port)
     assertend(client)
     assert.truthy(program:expect("is cut off: (.*)$"):find("connect 127.0.0.1:" .. far, 1, true))
@@ -227,6 +228,7 @@ describe("examples/forward.lua", function()
     assert.truthy(program:expect("is cut off: (.*)$"):find("reset"))
   end)
 end)
+end
 
 describe("README.md", function()
   local blocks = {}

@@ -95,7 +95,9 @@ static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
   settimer(L, loop, home, w);
   if (want == SOCK_WANTREAD || want == SOCK_WANTWRITE) {
     err = watchfor(w);
-    ended = w->watch->always;
+    ended =
+        w->watch->always || (want == SOCK_WANTREAD && w->watch->ends != NULL &&
+                             w->watch->ends(w->watch));
     w->hope = 1;
   }
   hang(w, again);

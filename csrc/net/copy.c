@@ -132,6 +132,14 @@ static void goplain(lua_State *L, Copier *c) {
 
 /* ---------------------------------------------------------------- pull */
 
+static ssize_t splicefrom(sock_Socket *s, int pipe, size_t n) {
+  if (!sock_mayread(s))
+    return sock_dry(s);
+  ssize_t got = sock_splicein(s->watch.fd, pipe, n);
+  sock_notereceived(s, got);
+  return got;
+}
+
 static int waitorfail(lua_State *L, const Copier *c, int err) {
   return sock_wouldblock(err) ? sock_waitsfor(c->from.s, SOCK_WANTREAD)
                               : fail(L, &c->from, err);
@@ -149,8 +157,7 @@ static int pull_try(lua_State *L, int why) {
   if (c->inpipe > 0 || arrived(&c->from) > 0)
     return answer(L, 1);
   if (!c->plain) {
-    if (sock_mayread(s))
-      got = sock_splicein(s->watch.fd, c->pipe[1], c->left);
+    got = splicefrom(s, c->pipe[1], c->left);
     err = errno;
     if (got > 0) {
       s->takes++;
@@ -215,6 +222,8 @@ static ssize_t putpipe(Copier *c) {
         sock_spliceout(c->pipe[0], fileno(to->file->f), &c->to.at, c->inpipe);
   else if (sock_maywrite(to->s))
     sent = sock_spliceout(c->pipe[0], to->s->watch.fd, NULL, c->inpipe);
+  if (to->s != NULL)
+    sock_notesent(to->s, sent);
   if (sent > 0)
     c->inpipe -= (size_t)sent;
   return sent;
@@ -226,7 +235,9 @@ static ssize_t putfile(lua_State *L, Copier *c) {
   if (c->to.s != NULL && !c->plain) {
     if (!sock_maywrite(c->to.s))
       return -1;
-    return sock_sendfile(c->to.s->watch.fd, file, &c->from.at, c->left);
+    ssize_t sent = sock_sendfile(c->to.s->watch.fd, file, &c->from.at, c->left);
+    sock_notesent(c->to.s, sent);
+    return sent;
   }
   sock_Loop *loop = sock_loop(L);
   sock_claimscratch(L, loop);

@@ -109,6 +109,8 @@ static int transmit(lua_State *L, sock_Socket *s, lua_Integer sent) {
   do {
     went = platform_sendmany(s->watch.fd, out.message, n, SOCK_NOSIGNAL);
   } while (went < 0 && errno == EINTR);
+  for (int i = 0; i < went; i++)
+    sock_notesent(s, (ssize_t)out.message[i].msg_len);
   return went;
 }
 
@@ -304,6 +306,8 @@ static int receive(sock_Socket *s, const Block *b, unsigned n, size_t size) {
     prepare(b, n, size);
     got = platform_recvmany(s->watch.fd, b->message, n, SOCK_TRUNC);
   } while (got < 0 && errno == EINTR);
+  for (int i = 0; i < got; i++)
+    sock_notereceived(s, (ssize_t)b->message[i].msg_len);
   return got;
 }
 

@@ -48,6 +48,9 @@ typedef struct sock_Socket {
   unsigned char records;            /* an upper layer cuts what TCP receives */
   unsigned char restore;            /* adopted blocking: give it back so */
   unsigned char kept;               /* by the child of the fork under way */
+  unsigned char heard;              /* the last word was the peer's */
+  unsigned char ended;              /* the peer's stream is at its end */
+  uint64_t received, sent;          /* bytes, in all */
   struct sock_Socket *next, **link; /* the list of all that are open */
 } sock_Socket;
 
@@ -130,5 +133,6 @@ extern const luaL_Reg sock_waitmethods[], sock_waitfunctions[];
 extern const luaL_Reg sock_addressfunctions[];
 extern const luaL_Reg sock_namefunctions[];
 extern const luaL_Reg sock_resolvefunctions[];
+extern const luaL_Reg sock_servingfunctions[], sock_unixpathfunctions[];
 
 #endif

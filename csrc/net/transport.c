@@ -34,7 +34,7 @@ static void noteshort(sock_Socket *s, ssize_t got, size_t n, int flags) {
 static ssize_t receive(sock_Socket *s, void *data, size_t n, int flags) {
   ssize_t got;
   if (!sock_mayread(s))
-    return -1;
+    return sock_dry(s);
   do {
     if (sock_likely(s->kind == SOCK_KIND_SOCKET))
       got = recv(s->watch.fd, data, n, flags);
@@ -42,6 +42,8 @@ static ssize_t receive(sock_Socket *s, void *data, size_t n, int flags) {
       got = askfirst(s, POLLIN) ? read(s->watch.fd, data, n) : -1;
   } while (got < 0 && errno == EINTR);
   noteshort(s, got, n, flags);
+  if (sock_likely(!(flags & MSG_PEEK)))
+    sock_notereceived(s, got);
   return got;
 }
 
@@ -54,6 +56,7 @@ ssize_t sock_receivefrom(sock_Socket *s, void *data, size_t n, int flags,
     sock_clearaddress(from);
     got = recvfrom(s->watch.fd, data, n, flags, &from->u.sa, &from->len);
   } while (got < 0 && errno == EINTR);
+  sock_notereceived(s, got);
   return got;
 }
 
@@ -99,6 +102,7 @@ static ssize_t transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
     else
       sent = askfirst(s, POLLOUT) ? writequietly(s->watch.fd, piece, n) : -1;
   } while (sent < 0 && errno == EINTR);
+  sock_notesent(s, sent);
   return sent;
 }
 
@@ -117,6 +121,7 @@ ssize_t sock_transmitto(sock_Socket *s, const char *data, size_t n,
   do {
     sent = sendto(s->watch.fd, data, n, SOCK_NOSIGNAL, &to->u.sa, to->len);
   } while (sent < 0 && errno == EINTR);
+  sock_notesent(s, sent);
   return sent;
 }
 

@@ -5,8 +5,12 @@
 local core = require "sock.core"
 local connect = require "sock.connect"
 local copy = require "sock.copy"
+local listen = require "sock.listen"
 local retry = require "sock.retry"
 local scope = require "sock.scope"
+local serve = require "sock.serve"
+local serve_udp = require "sock.serve_udp"
+local server = require "sock.server"
 local udp = require "sock.udp"
 
 return {
@@ -33,7 +37,7 @@ return {
   relay = copy.relay,
   wait = core.wait,
   select = core.select,
-  type = core.type,
+  type = server.type,
   options = core.options,
 
   -- tasks
@@ -56,6 +60,9 @@ return {
 
   -- servers and clients
   connect = connect.connect,
+  listen = listen.listen,
   udp = udp.udp,
+  serve = serve.serve,
+  serve_udp = serve_udp.serve_udp,
   retry = retry.retry,
 }

@@ -179,7 +179,7 @@ function sock.select(readers, writers, seconds) end
 
 ---What a value is, as io.type.
 ---@param v any
----@return "socket"|"closed socket"|"address"|"task"|"channel"|nil type
+---@return "socket"|"closed socket"|"address"|"task"|"channel"|"server"|nil type
 function sock.type(v) end
 
 ---The names of the options that this system has.
@@ -944,5 +944,90 @@ function sock.udp(host, port, options) end
 ---@param options? sock.RetryOptions
 ---@return any ... # what f returned at last
 function sock.retry(f, options) end
+
+---Any socket option beside these, by its name; it is set before the bind.
+---@class sock.ListenOptions: sock.Options
+---@field type? "stream"|"seqpacket" # "stream" if absent
+---@field backlog? integer # connections that wait to be accepted: listen(2)
+---@field timeout? number # settimeout of the listener
+---@field mode? string # of a Unix path: "600"; never wider, not even for a moment
+
+---A socket that listens. `"*"` as host is IPv6 and IPv4 on one port, a name its
+---first address; port 0 lets the system choose. A Unix path is replaced if it
+---is a socket that refuses connections, and nothing else is; it stays after
+---the close. "systemd" and "systemd:name" take a descriptor of the service
+---manager's, each once. `reuseaddr` is on. listen(2), sd_listen_fds(3).
+---@param host sock.Addr
+---@param port? integer|string # left out where the first argument has it
+---@param options? sock.ListenOptions
+---@return sock.Socket? listener, string? message, string? code # EADDRINUSE, EACCES, ENOENT
+---@overload fun(addr: sock.Addr, options?: sock.ListenOptions): sock.Socket?, string?, string?
+function sock.listen(host, port, options) end
+
+---Any socket option beside these, by its name: connections inherit it.
+---@class sock.ServeOptions: sock.Options
+---@field type? "stream"|"seqpacket" # "stream" if absent
+---@field backlog? integer # connections that wait to be accepted: listen(2)
+---@field mode? string # of a Unix path, as in listen
+---@field timeout? number # settimeout of each connection
+---@field maxconns? integer # no more at once: the others wait in the kernel
+---@field onerror? fun(err: any, traceback: string, conn: sock.Socket) # else sock.onerror's
+
+---@alias sock.Handler fun(conn: sock.Socket, peer: sock.Address)
+---@alias sock.DatagramHandler fun(data: string, from: sock.Address, socket: sock.Socket)
+
+---What sock.serve and sock.serve_udp give. It needs no variable to live.
+---@class sock.Server
+---@field address sock.Address # where it listens; of several, the first
+---@field addresses sock.Address[] # all of them
+---@field stopping boolean # stop was called, or its sockets are gone
+local Server = {}
+
+---Calls handler(conn, peer) for each connection, in a task of its own. When it
+---returns: flush, shut sending, discard input for at most a second, close.
+---An error closes that connection. Out of descriptors, it waits.
+---@param addr sock.Addr|sock.Socket|(sock.Addr|sock.Socket)[] # as listen's; a listener; several
+---@param handler sock.Handler
+---@param options? sock.ServeOptions
+---@return sock.Server? server, string? message, string? code # as listen's
+---@overload fun(host: string, port: integer|string, f: sock.Handler, options?: sock.ServeOptions)
+function sock.serve(addr, handler, options) end
+
+---Any socket option beside these, by its name.
+---@class sock.ServeUdpOptions: sock.Options
+---@field timeout? number # settimeout of the socket
+---@field maxtasks? integer # handlers at once, 256 if absent; more datagrams wait in the kernel
+---@field onerror? fun(err: any, traceback: string, socket: sock.Socket) # else sock.onerror's
+
+---Calls handler(data, from, socket) for each datagram, in a task of its own.
+---@param addr sock.Addr
+---@param handler sock.DatagramHandler
+---@param options? sock.ServeUdpOptions
+---@return sock.Server? server, string? message, string? code # as listen's
+---@overload fun(host: string, port: integer|string, f: sock.DatagramHandler, options?: table)
+function sock.serve_udp(addr, handler, options) end
+
+---Stops accepting, lets connections where nothing is under way see their end
+---(in a read, nothing buffered, a write last or nothing at all yet), the others
+---finish for so long, and cancels the rest; waits for their end. In a handler,
+---its own connection is left out.
+---@param grace? number # seconds; 0 if absent
+---@return integer count # how many handlers it had to cancel
+function Server:stop(grace) end
+
+---Waits until it has stopped and all that it ran has ended.
+---@return sock.Server server
+function Server:join() end
+
+---@class sock.ServerStats
+---@field accepted integer # connections, or datagrams
+---@field open integer # that are there now
+---@field failed integer # whose handler raised an error
+---@field received integer # bytes, of all
+---@field sent integer # bytes, of all
+
+---What it has done so far.
+---@return sock.ServerStats stats
+function Server:stats() end
 
 return sock
