@@ -8,6 +8,7 @@
 #include "loop/signals.h"
 #include "loop/task.h"
 #include "net/copy.h"
+#include "net/places.h"
 #include "net/socket.h"
 
 SOCK_API int luaopen_sock_core(lua_State *L);
@@ -29,6 +30,7 @@ int luaopen_sock_core(lua_State *L) {
   sock_opensignals(L);
   sock_openaddress(L);
   sock_opensocket(L);
+  sock_openplaces(L);
   sock_newclass(L, &sock_copierclass);
   lua_newtable(L);
   sock_pushcancelled(L);
@@ -44,6 +46,7 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_socketfunctions, 0);
   luaL_setfuncs(L, sock_adoptfunctions, 0);
   luaL_setfuncs(L, sock_copyfunctions, 0);
+  luaL_setfuncs(L, sock_placesfunctions, 0);
   luaL_setfuncs(L, sock_waitfunctions, 0);
   luaL_setfuncs(L, sock_optionfunctions, 0);
   luaL_setfuncs(L, sock_namefunctions, 0);

@@ -38,17 +38,19 @@ typedef struct sock_Socket {
   unsigned char kind;
   unsigned char connecting; /* connect(2) said EINPROGRESS */
   unsigned char listening;
-  unsigned char shown;              /* others know the descriptor's number */
-  unsigned char readdone;           /* shutdown("recv") */
-  unsigned char halfway;            /* a write is, or was torn there */
-  unsigned char records;            /* an upper layer cuts what TCP receives */
-  unsigned char restore;            /* adopted blocking: give it back so */
+  unsigned char shown;      /* others know the descriptor's number */
+  unsigned char readdone;   /* shutdown("recv") */
+  unsigned char halfway;    /* a write is, or was torn there */
+  unsigned char records;    /* an upper layer cuts what TCP receives */
+  unsigned char restore;    /* adopted blocking: give it back so */
+  struct sock_Place *place; /* in a pool, given back at its end; or NULL */
   struct sock_Socket *next, **link; /* the list of all that are open */
 } sock_Socket;
 
 /* User values of the userdata. */
 enum {
-  SOCK_PEERVALUE = 1 /* the peer's address, for messages after its end */
+  SOCK_PEERVALUE = 1, /* the peer's address, for messages after its end */
+  SOCK_PLACEVALUE = 2 /* what `place` points to */
 };
 
 extern const sock_Class sock_socketclass;

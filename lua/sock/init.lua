@@ -4,6 +4,7 @@
 
 local core = require "sock.core"
 local copy = require "sock.copy"
+local pool = require "sock.pool"
 local scope = require "sock.scope"
 
 return {
@@ -50,4 +51,7 @@ return {
   deadline = core.deadline,
   cancelled = core.cancelled,
   coroutine = core.coroutine(),
+
+  -- servers and clients
+  pool = pool.pool,
 }

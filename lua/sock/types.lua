@@ -895,4 +895,46 @@ function co.isyieldable(thread) end
 ---@return thread co, boolean ismain
 function co.running() end
 
+-- Servers and clients ---------------------------------------------------------
+
+---@class sock.PoolOptions
+---@field max? integer # connections at most, those that are idle included; no limit if absent
+---@field idle? number # seconds after which the pool's next call closes an idle one
+
+---Connections that are used again. A connection that is closed, or forgotten
+---and collected, makes room for another.
+---@class sock.Pool
+local Pool = {}
+
+---Makes a pool of connections to an address, or of those that a function makes.
+---@param host sock.Addr|fun(): sock.Socket?, string?, string? # or the maker
+---@param port? integer|string # left out where the first argument has it
+---@param options? sock.PoolOptions # beside an address, also those of sock.connect
+---@return sock.Pool? pool, string? message, string? code # EINVAL: the text is no address
+---@overload fun(address: sock.Addr, options?: sock.PoolOptions): sock.Pool?, string?, string?
+---@overload fun(make: (fun(): sock.Socket?, string?, string?), options?: sock.PoolOptions): sock.Pool
+function sock.pool(host, port, options) end
+
+---A connection that is alive and has nothing unread: an idle one, or a new
+---one. Who must wait for room is served in the order of coming.
+---@param seconds? number # for all of it, connecting included; for ever if absent
+---@return sock.Socket? connection, string? message, string? code # ETIMEDOUT, EPIPE: the pool is closed
+function Pool:get(seconds) end
+
+---Takes a connection back; one with something unread is closed instead.
+---@param connection sock.Socket # closed is fine
+---@return sock.Pool pool
+function Pool:put(connection) end
+
+---Calls f with a connection. It goes back if f's first result is neither nil
+---nor false; otherwise, and after an error or a cancel, it is closed.
+---@param f fun(connection: sock.Socket): ...
+---@return any ... # what f returned; nil, message, code where there was none
+function Pool:use(f) end
+
+---Closes the idle connections now, the others when they are put; who waits in
+---a get is told. Again is harmless.
+---@return true
+function Pool:close() end
+
 return sock
