@@ -906,19 +906,21 @@ function co.running() end
 ---@class sock.Pool
 local Pool = {}
 
+---@alias sock.Maker fun(): sock.Socket?, string?, string? # a ready connection
+
 ---Makes a pool of connections to an address, or of those that a function makes.
----@param host sock.Addr|fun(): sock.Socket?, string?, string? # or the maker
+---@param host sock.Addr|sock.Maker
 ---@param port? integer|string # left out where the first argument has it
 ---@param options? sock.PoolOptions # beside an address, also those of sock.connect
 ---@return sock.Pool? pool, string? message, string? code # EINVAL: the text is no address
 ---@overload fun(address: sock.Addr, options?: sock.PoolOptions): sock.Pool?, string?, string?
----@overload fun(make: (fun(): sock.Socket?, string?, string?), options?: sock.PoolOptions): sock.Pool
+---@overload fun(make: sock.Maker, options?: sock.PoolOptions): sock.Pool
 function sock.pool(host, port, options) end
 
 ---A connection that is alive and has nothing unread: an idle one, or a new
 ---one. Who must wait for room is served in the order of coming.
 ---@param seconds? number # for all of it, connecting included; for ever if absent
----@return sock.Socket? connection, string? message, string? code # ETIMEDOUT, EPIPE: the pool is closed
+---@return sock.Socket? connection, string? message, string? code # ETIMEDOUT, EPIPE: closed
 function Pool:get(seconds) end
 
 ---Takes a connection back; one with something unread is closed instead.
