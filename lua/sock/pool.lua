@@ -221,7 +221,7 @@ local function check(arg, mine)
   local max, idle = mine.max or math.huge, mine.idle or math.huge
   if not (max >= 1 and (max == math.huge or math.tointeger(max))) then
     error(("bad argument #%d to 'pool' (option 'max': not a whole number from 1)"):format(arg), 3)
-  elseif idle < 0 then
+  elseif idle < 0 or idle ~= idle then
     error(("bad argument #%d to 'pool' (option 'idle': seconds expected)"):format(arg), 3)
   end
   return max == math.huge and math.maxinteger or math.tointeger(max), idle
