@@ -106,9 +106,6 @@ function peer:stop()
     self.out:close()
     self.out = nil
   end
-  if self.cleaner then
-    getmetatable(self.cleaner).__close()
-  end
 end
 
 --- A TCP port that nobody listens on now.
@@ -148,31 +145,6 @@ function peer.redis(path, host)
   local self = peer.start(argv)
   self:expect("eady to accept connections")
   return self, port
-end
-
--- Debian has it where only root looks.
-local haproxy = [[PATH=$PATH:/usr/sbin:/usr/local/sbin exec haproxy -db -f "$0"]]
-
---- An HAProxy with these frontends and backends, in mode tcp; answers itself
--- and a folder with sockets of its own, where `%s` in them stands. It says
--- nothing when it is ready: then one more frontend answers.
-function peer.haproxy(config)
-  local dir, cleaner = peer.tempdir()
-  local file <close> = assert(io.open(dir .. "/config", "w"))
-  file:write("defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 30s\n",
-    "  timeout server 30s\nfrontend ready\n  bind unix@", dir, "/ready\n",
-    (config:gsub("%%s", dir)))
-  file:flush()
-  local self = peer.start { "sh", "-c", haproxy, dir .. "/config" }
-  self.cleaner = cleaner
-  for _ = 1, 5000 do
-    local s <close> = assert(sock.socket("unix"))
-    if s:connect("unix:" .. dir .. "/ready") then
-      return self, dir
-    end
-    sock.select({}, {}, 0.002)
-  end
-  error("HAProxy does not start:\n" .. self:rest(), 2)
 end
 
 --- A Python program, given as text.
