@@ -122,6 +122,8 @@ format: ## bring the C files into their one format
 
 install: all ## install under PREFIX (/usr/local), inside DESTDIR
 	install -d '$(DESTDIR)$(PREFIX)/lib/lua/5.4/sock'
+	install -d '$(DESTDIR)$(PREFIX)/include'
+	install -m 644 csrc/net/sock_transport.h '$(DESTDIR)$(PREFIX)/include'
 	install -m 755 $(library) '$(DESTDIR)$(PREFIX)/lib/lua/5.4/sock/core.so'
 	for f in $(modules:lua/%=%); do \
 	  to='$(DESTDIR)$(PREFIX)/share/lua/5.4/'$$f; \

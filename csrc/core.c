@@ -10,6 +10,7 @@
 #include "net/copy.h"
 #include "net/places.h"
 #include "net/socket.h"
+#include "net/transport.h"
 
 SOCK_API int luaopen_sock_core(lua_State *L);
 
@@ -31,6 +32,7 @@ int luaopen_sock_core(lua_State *L) {
   sock_openaddress(L);
   sock_opensocket(L);
   sock_openplaces(L);
+  sock_opentransport(L);
   sock_newclass(L, &sock_copierclass);
   lua_newtable(L);
   sock_pushcancelled(L);

@@ -2,31 +2,16 @@
 
 local sock = require "sock"
 local peer = require "spec.support.peer"
-
+local again = require "spec.support.again"
+local fixtures = require "spec.support.fixtures"
 local pack = table.pack
 
---- Closes what it is given at a block's end.
-local function closing(...)
-  local list = { ... }
-  return setmetatable({}, { __close = function()
-    for _, x in ipairs(list) do
-      x:close()
-    end
-  end })
-end
-
 local function unixpair()
-  local a, b = assert(sock.socketpair())
-  return a:settimeout(20), b:settimeout(20), closing(a, b)
+  return fixtures.pair("stream", 20)
 end
 
 local function tcppair()
-  local l <close> = assert(sock.socket())
-  assert(assert(l:bind("127.0.0.1", 0)):listen())
-  local a = assert(sock.socket())
-  assert(a:connect(l:getsockname()))
-  local b = assert(l:accept())
-  return a:settimeout(20), b:settimeout(20), closing(a, b)
+  return fixtures.connection(20)
 end
 
 local data = {}
@@ -343,27 +328,18 @@ end)
 -- Once more: over the poller that every system has, and where the kernel
 -- moves nothing by itself.
 describe("sock.copy does the same #again", function()
-  local function again(...)
-    local argv, first = { ... }, -1
-    while arg[first] do
-      first = first - 1
-    end
-    table.move(arg, first + 1, 0, #argv + 1, argv)
-    argv[#argv + 1] = "--exclude-tags=again"
-    argv[#argv + 1] = "spec/copy_spec.lua"
-    local p <close> = peer.start(argv, { module = true, input = "" })
-    local text = p:rest()
-    assert.is_truthy(text:find("%f[%d]0 failures? / 0 errors?"), text)
+  local function oncemore(...)
+    again({ "copy", "copy_peers" }, "again", ...)
   end
 
-  it("over poll(2)", function() again("env", "SOCK_POLLER=poll", "timeout", "100") end)
+  it("over poll(2)", function() oncemore("env", "SOCK_POLLER=poll") end)
 
   for _, code in ipairs { "EINVAL", "ENOSYS" } do
     it("where splice and sendfile say " .. code, function()
       if os.getenv("SOCK_ASAN") or not os.execute("strace -V >/dev/null 2>&1") then
         return pending("needs strace")
       end
-      again("timeout", "100", "strace", "-f", "-o", "/dev/null", "-e", "trace=splice,sendfile",
+      oncemore("strace", "-f", "-o", "/dev/null", "-e", "trace=splice,sendfile",
         "-e", "inject=splice,sendfile:error=" .. code)
     end)
   end

@@ -97,19 +97,19 @@ local wrong = {
   send = {
     { 1, "string expected, got no value" }, { 1, "string expected, got table", {} },
     { 1, "string expected, got nil", nil, "oob" },
-    { 2, "unknown flag 'nosuch'", "x", "nosuch" }, { 2, "unknown flag 'peek'", "x", "peek" },
+    { 2, 'unknown flag "nosuch"', "x", "nosuch" }, { 2, 'unknown flag "peek"', "x", "peek" },
     { 2, "unknown flag", "x", "more\0" },
     { 3, "string expected, got table", "x", "more", {} },
   },
   recv = {
     { 1, "number expected, got string", "x" }, { 1, "count must not be negative", -1 },
     { 1, "number has no integer", 1.5 }, { 1, "number expected", {} },
-    { 2, "unknown flag 'nosuch'", 1, "nosuch" }, { 2, "unknown flag 'more'", 1, "more" },
-    { 3, "unknown flag ''", 1, "peek", "" },
+    { 2, 'unknown flag "nosuch"', 1, "nosuch" }, { 2, 'unknown flag "more"', 1, "more" },
+    { 3, 'unknown flag ""', 1, "peek", "" },
   },
   recvfrom = {
     { 1, "number expected, got table", {} }, { 1, "count must not be negative", -1 },
-    { 2, "unknown flag 'nosuch'", nil, "nosuch" },
+    { 2, 'unknown flag "nosuch"', nil, "nosuch" },
   },
   read = {
     { 1, "invalid format", "q" }, { 1, "invalid format", "" }, { 1, "invalid format", "*" },

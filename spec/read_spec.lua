@@ -1,17 +1,11 @@
 -- read, and read beside recv: against a model in memory.
 
 local sock = require "sock"
-
+local fixtures = require "spec.support.fixtures"
 local pack = table.pack
 
---- Two connected streams, and what closes both at a block's end.
 local function pair()
-  local a, b = assert(sock.socketpair())
-  a:settimeout(10)
-  return a, b:settimeout(10), setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
+  return fixtures.pair("stream", 10)
 end
 
 -- ------------------------------------------------------------- the model

@@ -1,5 +1,10 @@
 local sock = require "sock"
 local peer = require "spec.support.peer"
+local fixtures = require "spec.support.fixtures"
+
+local function pair(kind)
+  return fixtures.pair(kind, 10)
+end
 
 local nextname = 0
 
@@ -19,14 +24,6 @@ local function listener(address, kind, backlog)
   assert(l:bind(address))
   assert(l:listen(backlog))
   return l
-end
-
-local function pair(kind)
-  local a, b = assert(sock.socketpair(kind))
-  return a:settimeout(10), b:settimeout(10), setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
 end
 
 --- Connects until a listener's queue is full; answers a socket for which

@@ -2,17 +2,11 @@
 
 local sock = require "sock"
 local peer = require "spec.support.peer"
-
+local fixtures = require "spec.support.fixtures"
 local pack = table.pack
 
---- Two connected streams, and what closes both at a block's end.
 local function pair()
-  local a, b = assert(sock.socketpair())
-  a:settimeout(20)
-  return a, b:settimeout(20), setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
+  return fixtures.pair("stream", 20)
 end
 
 --- Starts a task that reads all, slowly if asked; join gives it.
@@ -241,6 +235,7 @@ describe("write", function()
     local a, b, _ <close> = pair()
     assert.equal("ETIMEDOUT", select(3, sock.timeout(0.01, a.write, a, ("x"):rep(10 << 20))))
     assert.equal("EPIPE", select(3, a:write("y")))
+    assert.equal("EPIPE", select(3, a:send("y")))
     assert.truthy(b:recv())
     assert.equal("EPIPE", select(3, a:write("y")))
     assert.truthy(b:write("the other way goes on"))

@@ -56,6 +56,12 @@
 #define SOCK_TRUNC 0
 #endif
 
+#if defined(MSG_MORE)
+#define SOCK_MOREHINT MSG_MORE
+#else
+#define SOCK_MOREHINT 0
+#endif
+
 #if defined(MSG_ERRQUEUE)
 #define SOCK_ERRQUEUE MSG_ERRQUEUE
 #else

@@ -296,17 +296,19 @@ static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
                      double frame) {
   double limit = fmin(w->deadline, frame), until = limit;
   struct pollfd p = {-1, 0, 0};
-  if (w->want == SOCK_WANTTURN)
-    return frame <= platform_now() ? ECANCELED : 0;
-  if (w->set != NULL)
+  int paused = w->want == SOCK_WANTPAUSE || w->want == SOCK_WANTTURN;
+  if (w->set != NULL && !paused)
     return pollset(L, loop, w->set, limit, frame);
   if (w->watch != NULL) {
     p.fd = w->watch->fd;
     p.events = w->want == SOCK_WANTREAD ? POLLIN : POLLOUT;
   }
-  if (w->want == SOCK_WANTPAUSE) {
+  if (paused) { /* a turn is a look at the clock and at ^C */
     p.fd = -1;
-    until = fmin(platform_now() + w->pause, limit);
+    until = fmin(platform_now(), limit);
+  }
+  if (w->want == SOCK_WANTPAUSE) {
+    until = fmin(until + w->pause, limit);
     w->pause = fmin(w->pause * 2, PAUSE_LONGEST);
   }
   if (w->want == SOCK_WANTPLACE ||
@@ -319,7 +321,7 @@ static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
   }
   if (why != ETIMEDOUT)
     return why;
-  if (w->want == SOCK_WANTPAUSE && until < limit)
+  if (paused && until < limit)
     return 0;
   return frame <= w->deadline ? ECANCELED : ETIMEDOUT;
 }
@@ -327,8 +329,8 @@ static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
 static int plain(lua_State *L, sock_Loop *loop, sock_Waiter *w, int want) {
   sock_Home *home = loop->current != NULL ? &loop->current->home : loop->home;
   w->pause = PAUSE_FIRST;
-  loop->budget = SOCK_BUDGET;
   while (want < 0) {
+    loop->budget = SOCK_BUDGET;
     w->want = want;
     int why = pollplain(L, loop, w, sock_framelimit(L, home));
     if (why == ECANCELED)

@@ -202,7 +202,7 @@ void sock_flushdirty(sock_Loop *loop) {
 void sock_unregister(sock_Watch *w, int forget) {
   sock_Loop *loop = w->loop;
   sock_listremove(&w->dirty);
-  loop->flushing -= w->flushing;
+  loop->flushing -= w->flushing != 0;
   w->flushing = 0;
   if (w->registered) {
     int holds = sock_watchof(loop, w->fd) == w; /* no other took its place */
@@ -245,7 +245,7 @@ void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
     w->urgent = 1;
   if (what & SOCK_ERRORONLY)
     w->erroronly = 1;
-  if (w->flushing && what & SOCK_WRITE)
+  if (what & w->flushing)
     w->flush(w);
   wakewanting(loop, &w->readers, what);
   wakewanting(loop, &w->writers, what);
@@ -266,8 +266,7 @@ unsigned sock_wanted(const sock_Watch *w) {
   }
   if (w->notify != NULL)
     wanted |= SOCK_READ;
-  if (w->flushing)
-    wanted |= SOCK_WRITE;
+  wanted |= w->flushing;
   wanted |= sock_observed(w);
   return wanted;
 }

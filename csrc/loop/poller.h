@@ -37,10 +37,11 @@ typedef struct sock_Watch {
   unsigned char hungup;             /* SOCK_HANGUP was reported */
   unsigned char urgent;             /* SOCK_URGENT was reported */
   unsigned char erroronly;          /* SOCK_ERRORONLY was, of this wait */
-  unsigned char forget;   /* others hold its description: end it by hand */
-  int users;              /* of a foreign descriptor's */
-  sock_Link dirty;        /* in the loop's list: it holds output */
-  unsigned char flushing; /* output goes on leaving when it is writable */
+  unsigned char forget; /* others hold its description: end it by hand */
+  int users;            /* of a foreign descriptor's */
+  sock_Link dirty;      /* in the loop's list: it holds output */
+  unsigned char
+      flushing; /* output goes on leaving when it is that: READ, WRITE */
   void (*flush)(struct sock_Watch *w);
   void (*notify)(struct sock_Watch *w); /* the loop's own: instead of waiters */
   sock_Link readers;                    /* waiters, in turn */

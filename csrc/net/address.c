@@ -300,9 +300,7 @@ static int l_splithost(lua_State *L) {
   return 2;
 }
 
-const luaL_Reg sock_addressfunctions[] = {{"address", l_address},
-                                          {"splithost", l_splithost},
-                                          {"portrange", l_portrange},
-                                          {"inet_pton", l_inet_pton},
-                                          {"inet_ntop", l_inet_ntop},
-                                          {NULL, NULL}};
+const luaL_Reg sock_addressfunctions[] = {
+    {"address", l_address},     {"splithost", l_splithost},
+    {"portrange", l_portrange}, {"inet_pton", l_inet_pton},
+    {"inet_ntop", l_inet_ntop}, {NULL, NULL}};

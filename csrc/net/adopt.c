@@ -98,6 +98,8 @@ static int s_detach(lua_State *L) {
   if (held > 0)
     return sock_fail(L, EBUSY, "detach: %I bytes are buffered",
                      (lua_Integer)held);
+  if (s->over.transport != NULL)
+    return sock_fail(L, EBUSY, "detach: a transport stands over it");
   lua_pushinteger(L, sock_disown(L, s, 1));
   return 1;
 }

@@ -188,6 +188,18 @@ static int s_accept(lua_State *L) {
 
 /* ------------------------------------------- shutdown and both its ends */
 
+/* 0 or errno. Sending is ended by the transport, which ends that below it. */
+static int endboth(sock_Socket *s, int how) {
+  if (s->over.transport != NULL && how != SHUT_RD) {
+    if (sock_endsending(s) < 0)
+      return errno;
+    if (how == SHUT_WR)
+      return 0;
+    how = SHUT_RD;
+  }
+  return shutdown(s->watch.fd, how) < 0 ? errno : 0;
+}
+
 /* index 2: how. What waits to leave, leaves before its end is said. */
 static int shutdown_try(lua_State *L, int why) {
   sock_Socket *s = lua_touserdata(L, 1);
@@ -200,8 +212,10 @@ static int shutdown_try(lua_State *L, int why) {
   /* even where it says ENOTCONN, a receive ends from now on */
   if (how != SHUT_WR)
     s->readdone = 1;
-  if (shutdown(s->watch.fd, how) < 0)
-    return sock_failsocket(L, 1, "shutdown", errno);
+  int err = endboth(s, how);
+  if (err != 0)
+    return sock_wouldblock(err) ? sock_waitsfor(s, SOCK_WANTWRITE)
+                                : sock_failsocket(L, 1, "shutdown", err);
   lua_settop(L, 1);
   return 1;
 }
@@ -213,7 +227,8 @@ static int s_shutdown(lua_State *L) {
   int how = ways[luaL_checkoption(L, 2, "both", names)];
   lua_settop(L, 1);
   lua_pushinteger(L, how);
-  if (how == SHUT_RD || sock_bufferlen(&s->out) == 0)
+  if (how == SHUT_RD ||
+      (sock_bufferlen(&s->out) == 0 && s->over.transport == NULL))
     return shutdown_try(L, 0);
   return sock_call(L, s, SOCK_WRITE, shutdown_try);
 }

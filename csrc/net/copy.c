@@ -31,6 +31,7 @@ typedef struct Copier {
   size_t left;   /* how many are still to be pushed; SIZE_MAX: all */
   lua_Integer moved;
   unsigned char plain; /* the kernel refuses: read and write */
+  unsigned char begun; /* the transport was offered what is to be pushed */
 } Copier;
 
 /* User values: the ends, which must live as long as it does. */
@@ -132,7 +133,8 @@ static void goplain(lua_State *L, Copier *c) {
 /* ---------------------------------------------------------------- pull */
 
 static int waitorfail(lua_State *L, const Copier *c, int err) {
-  return sock_wouldblock(err) ? SOCK_WANTREAD : fail(L, &c->from, err);
+  return sock_wouldblock(err) ? sock_waitsfor(c->from.s, SOCK_WANTREAD)
+                              : fail(L, &c->from, err);
 }
 
 static int pull_try(lua_State *L, int why) {
@@ -251,7 +253,7 @@ static int prepare(lua_State *L, Copier *c) {
     return fail(L, &c->to, EBADF);
   if (c->to.s == NULL)
     return 0;
-  if (c->to.s->halfway) /* a write was torn there */
+  if (!c->begun && sock_istorn(c->to.s)) /* a write was torn there */
     return fail(L, &c->to, EPIPE);
   return sock_flushfirst(L, c->to.s, "copy");
 }
@@ -268,8 +270,10 @@ static int push_try(lua_State *L, int why) {
     sent = putsome(L, c);
     err = errno;
   }
+  c->begun = c->to.s != NULL && c->to.s->offered;
   if (sent < 0)
-    return sock_wouldblock(err) ? SOCK_WANTWRITE : fail(L, &c->to, err);
+    return sock_wouldblock(err) ? sock_waitsfor(c->to.s, SOCK_WANTWRITE)
+                                : fail(L, &c->to, err);
   c->moved += (lua_Integer)sent;
   if (c->left != SIZE_MAX)
     c->left -= (size_t)sent;
@@ -314,6 +318,13 @@ static int c_gc(lua_State *L) {
   return 0;
 }
 
+/* A terminal is asked before it is used, which only a read does; and what
+** stands over a descriptor is not the kernel's. */
+static int needsread(const End *e) {
+  return e->s != NULL &&
+         (e->s->kind == SOCK_KIND_TERMINAL || e->s->over.transport != NULL);
+}
+
 static int l_copier(lua_State *L) {
   End from = {NULL, NULL, 0}, to = {NULL, NULL, 0};
   checkend(L, 1, &from);
@@ -331,11 +342,8 @@ static int l_copier(lua_State *L) {
     err = openfile(&to);
   if (err != 0)
     return sock_fail(L, err, "copy");
-  /* a terminal is asked before it is used, which only a read does */
-  if (from.s != NULL &&
-      (from.s->kind == SOCK_KIND_TERMINAL || platform_pipe(c->pipe) < 0))
-    c->plain = 1;
-  if (to.s != NULL && to.s->kind == SOCK_KIND_TERMINAL)
+  if (needsread(&from) || needsread(&to) ||
+      (from.s != NULL && platform_pipe(c->pipe) < 0))
     c->plain = 1;
   c->from = from; /* from here on its end has something to do */
   c->to = to;

@@ -3,6 +3,8 @@
 #include "net/input.h"
 #include "net/transport.h"
 
+#include <sys/ioctl.h>
+
 /* A receive into less than this is not worth its system call. */
 #define LEASTROOM ((size_t)4096)
 
@@ -49,6 +51,20 @@ void sock_claimscratch(lua_State *L, sock_Loop *loop) {
                       loop->heldend - loop->heldstart))
     luaL_error(L, "not enough memory");
   loop->owner = NULL;
+}
+
+char *sock_receiveroom(lua_State *L, sock_Socket *s, size_t *n) {
+  int there = 0;
+  sock_claimscratch(L, s->watch.loop);
+  if (*n > SOCK_SCRATCH && s->type != SOCK_STREAM)
+    (void)ioctl(s->watch.fd, FIONREAD, &there);
+  if (*n > SOCK_SCRATCH && there <= (int)SOCK_SCRATCH)
+    *n = SOCK_SCRATCH;
+  if (*n <= SOCK_SCRATCH)
+    return s->watch.loop->scratch;
+  if (*n > (size_t)there)
+    *n = (size_t)there;
+  return lua_newuserdatauv(L, *n, 0);
 }
 
 /* Into the scratch: what arrives is this socket's until it is read. */

@@ -25,6 +25,13 @@ int sock_fill(lua_State *L, sock_Socket *s);
 /* Makes the scratch free for somebody's receive. [-0,+0,m] */
 void sock_claimscratch(lua_State *L, sock_Loop *loop);
 
+/*
+** Where one receive of up to n bytes goes: the scratch, or for a datagram that
+** is larger a userdata (left on the stack) of its size. `n` becomes what it
+** may take. [-0,+(0|1),m]
+*/
+char *sock_receiveroom(lua_State *L, sock_Socket *s, size_t *n);
+
 /* Drops everything. */
 void sock_dropinput(lua_State *L, sock_Socket *s);
 

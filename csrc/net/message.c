@@ -2,38 +2,13 @@
 #include "base/platform.h"
 #include "base/error.h"
 #include "net/control.h"
+#include "net/flags.h"
 #include "net/input.h"
 #include "net/output.h"
 #include "net/target.h"
 #include "net/transport.h"
 
-#include <sys/ioctl.h>
-
 /* ----------------------------------------------------- fields and flags */
-
-typedef struct Flag {
-  const char *name;
-  int bit;
-} Flag;
-
-static const Flag sendflags[] = {
-    {"oob", MSG_OOB},
-    {"dontroute", MSG_DONTROUTE},
-#ifdef MSG_MORE
-    {"more", MSG_MORE},
-#endif
-    {NULL, 0},
-};
-
-static const Flag recvflags[] = {
-    {"peek", MSG_PEEK},
-    {"oob", MSG_OOB},
-    {"waitall", MSG_WAITALL},
-#ifdef MSG_ERRQUEUE
-    {"errqueue", MSG_ERRQUEUE},
-#endif
-    {NULL, 0},
-};
 
 /* Puts the fields of the table at index 2 to the indices from 3 on, in the
 ** order of their names. */
@@ -57,34 +32,25 @@ static void spread(lua_State *L, const char *const *names) {
 }
 
 /* The flag whose name is on top. */
-static int checkflag(lua_State *L, const Flag *known) {
+static int checkflag(lua_State *L, int use) {
   if (lua_type(L, -1) != LUA_TSTRING)
     luaL_argerror(L, 2, "a flag must be a text");
-  size_t len;
-  const char *name = lua_tolstring(L, -1, &len);
-  const Flag *f = known;
-  while (f->name != NULL &&
-         (strlen(f->name) != len || memcmp(f->name, name, len) != 0))
-    f++;
-  if (f->name == NULL)
-    luaL_argerror(
-        L, 2, lua_pushfstring(L, "unknown flag %s", sock_quote(L, name, len)));
-  return f->bit;
+  return sock_checkflag(L, -1, use, 2);
 }
 
 /* At the index a text, a list of texts or nil: becomes a number. */
-static int checkflags(lua_State *L, int index, const Flag *known) {
+static int checkflags(lua_State *L, int index, int use) {
   int flags = 0;
   if (lua_istable(L, index)) {
     lua_Integer n = (lua_Integer)lua_rawlen(L, index);
     for (lua_Integer i = 1; i <= n; i++) {
       lua_rawgeti(L, index, i);
-      flags |= checkflag(L, known);
+      flags |= checkflag(L, use);
       lua_pop(L, 1);
     }
   } else if (!lua_isnil(L, index)) {
     lua_pushvalue(L, index);
-    flags = checkflag(L, known);
+    flags = checkflag(L, use);
     lua_pop(L, 1);
   }
   lua_pushinteger(L, flags);
@@ -152,7 +118,9 @@ static int sendmsg_try(lua_State *L, int why) {
   int first = sock_flushfirst(L, s, "sendmsg");
   if (first != 0)
     return first;
-  if (s->halfway) /* a write was torn: nothing may follow it */
+  if (s->over.transport != NULL) /* its bytes are not the descriptor's */
+    return failsend(L, EOPNOTSUPP);
+  if (sock_istorn(s)) /* nothing may follow a torn write */
     return failsend(L, EPIPE);
   if (named && !sock_fitaddress(L, s, TO, &to))
     return failsend(L, EAFNOSUPPORT);
@@ -194,7 +162,7 @@ static int s_sendmsg(lua_State *L) {
   spread(L, names);
   if (lua_tostring(L, DATA) == NULL)
     luaL_argerror(L, 2, "data must be a text");
-  checkflags(L, FLAGS, sendflags);
+  checkflags(L, FLAGS, SOCK_SENDS);
   sock_begincall(s);
   if (lua_isnil(L, TO)) {
     lua_pushnil(L);
@@ -279,22 +247,6 @@ static int takearrived(lua_State *L, sock_Socket *s, Received *r, size_t n) {
     r->kept = n;
   r->size = r->kept;
   return give(L, s, r, 1);
-}
-
-/* Room for `n` bytes: the scratch, or for a message as much as is there. */
-static char *room(lua_State *L, sock_Socket *s, size_t *n) {
-  int there = 0;
-  sock_claimscratch(L, s->watch.loop);
-  if (*n <= SOCK_SCRATCH)
-    return s->watch.loop->scratch;
-  if (s->type == SOCK_STREAM || ioctl(s->watch.fd, FIONREAD, &there) < 0 ||
-      there <= (int)SOCK_SCRATCH) {
-    *n = SOCK_SCRATCH;
-    return s->watch.loop->scratch;
-  }
-  if (*n > (size_t)there)
-    *n = (size_t)there;
-  return lua_newuserdatauv(L, *n, 0);
 }
 
 /* One system call; 0, or errno. The box owns what descriptors came. */
@@ -384,8 +336,9 @@ static int recvonce(lua_State *L, sock_Socket *s) {
   r.flags = (int)lua_tointeger(L, RECVFLAGS);
   r.errors = (r.flags & SOCK_ERRQUEUE) != 0;
   lua_settop(L, BOX);
-  if (s->watch.fd < 0)
-    return sock_failsocket(L, 1, "recvmsg", EBADF);
+  if (s->watch.fd < 0 || s->over.transport != NULL)
+    return sock_failsocket(L, 1, "recvmsg",
+                           s->watch.fd < 0 ? EBADF : EOPNOTSUPP);
   int plain = s->type == SOCK_STREAM && !r.errors && !(r.flags & MSG_OOB);
   if (plain)
     (void)sock_arrived(s, &waits);
@@ -393,7 +346,7 @@ static int recvonce(lua_State *L, sock_Socket *s) {
     return recvall(L, s, &r, n);
   if (waits > 0)
     return takearrived(L, s, &r, n);
-  char *data = room(L, s, &n);
+  char *data = sock_receiveroom(L, s, &n);
   int err = receive(L, s, &r, data, n);
   if (err != 0)
     return failreceive(L, &r, err);
@@ -429,7 +382,7 @@ static int s_recvmsg(lua_State *L) {
     luaL_argerror(L, 2, "size must be an integer that is not negative");
   lua_pushinteger(L, n);
   lua_replace(L, COUNT);
-  int flags = checkflags(L, RECVFLAGS, recvflags);
+  int flags = checkflags(L, RECVFLAGS, SOCK_RECVMSGS);
   if (s->family == AF_UNIX)
     sock_newdescriptors(L);
   else

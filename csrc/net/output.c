@@ -9,7 +9,7 @@ static sock_Socket *socketof(sock_Watch *w) {
 
 static void forget(sock_Socket *s) {
   sock_listremove(&s->watch.dirty);
-  s->watch.loop->flushing -= s->watch.flushing;
+  s->watch.loop->flushing -= s->watch.flushing != 0;
   s->watch.flushing = 0;
 }
 
@@ -44,10 +44,16 @@ static void flush(sock_Watch *w) {
     return;
   sock_listremove(&w->dirty);
   if (sock_wouldblock(err)) {
-    w->writable = 0;
-    w->loop->flushing -= w->flushing;
-    w->flushing = sock_register(w) == 0;
-    w->loop->flushing += w->flushing;
+    int read = sock_waitsfor(s, SOCK_WANTWRITE) == SOCK_WANTREAD;
+    if (read)
+      w->readable = 0;
+    else
+      w->writable = 0;
+    w->loop->flushing -= w->flushing != 0;
+    w->flushing = 0;
+    if (sock_register(w) == 0)
+      w->flushing = read ? SOCK_READ : SOCK_WRITE;
+    w->loop->flushing += w->flushing != 0;
     return;
   }
   s->outerror = err;
@@ -80,5 +86,6 @@ int sock_flushfirst(lua_State *L, sock_Socket *s, const char *op) {
   int err = sock_pushoutput(L, s);
   if (err == 0)
     return 0;
-  return sock_wouldblock(err) ? SOCK_WANTWRITE : sock_failsocket(L, 1, op, err);
+  return sock_wouldblock(err) ? sock_waitsfor(s, SOCK_WANTWRITE)
+                              : sock_failsocket(L, 1, op, err);
 }

@@ -41,8 +41,9 @@ static int failcut(lua_State *L, size_t len, size_t wanted) {
 }
 
 static int failread(lua_State *L, int err) {
-  return sock_wouldblock(err) ? SOCK_WANTREAD
-                              : sock_failsocket(L, 1, "read", err);
+  return sock_wouldblock(err)
+             ? sock_waitsfor(lua_touserdata(L, 1), SOCK_WANTREAD)
+             : sock_failsocket(L, 1, "read", err);
 }
 
 /* Ends the read: the values above `last`, and nil if the stream ended. */
@@ -337,9 +338,10 @@ static int s_setlimit(lua_State *L) {
 }
 
 static int s_buffered(lua_State *L) {
+  const sock_Socket *s = sock_checkopen(L, 1);
   size_t len;
-  (void)sock_arrived(sock_checkopen(L, 1), &len);
-  lua_pushinteger(L, (lua_Integer)len);
+  (void)sock_arrived(s, &len);
+  lua_pushinteger(L, (lua_Integer)(len + sock_pending(s)));
   return 1;
 }
 

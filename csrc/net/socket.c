@@ -9,6 +9,7 @@
 #include "net/places.h"
 #include "net/read.h"
 #include "net/socket.h"
+#include "net/transport.h"
 
 #include <stddef.h>
 
@@ -89,7 +90,7 @@ static int optprotocol(lua_State *L, int arg, int family) {
 /* ------------------------------------------------------- birth and end */
 
 sock_Socket *sock_newsocket(lua_State *L) {
-  sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 2);
+  sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 3);
   sock_initwatch(&s->watch, sock_loop(L));
   s->timeout = HUGE_VAL;
   s->limit = SOCK_LIMIT;
@@ -119,6 +120,9 @@ int sock_disown(lua_State *L, sock_Socket *s, int forget) {
   sock_dropinput(L, s);
   sock_bufferfree(L, &s->out);
   sock_vacate(s);
+  if (s->over.transport != NULL)
+    s->over.transport->release(s->over.self);
+  s->over.transport = NULL;
   /* the description may be shared with who gave it to us */
   if (s->restore)
     (void)platform_setnonblock(fd, 0);
@@ -127,8 +131,11 @@ int sock_disown(lua_State *L, sock_Socket *s, int forget) {
 
 void sock_closesocket(lua_State *L, sock_Socket *s) {
   /* after EINTR the descriptor is gone all the same: never again */
-  if (s->watch.fd >= 0)
-    (void)close(sock_disown(L, s, 0));
+  if (s->watch.fd < 0)
+    return;
+  if (s->over.transport != NULL && !sock_istorn(s))
+    (void)sock_endsending(s); /* as far as it goes without waiting */
+  (void)close(sock_disown(L, s, 0));
 }
 
 sock_Socket *sock_owner(lua_State *L, int fd) {
@@ -212,6 +219,12 @@ static const char *pushsubject(lua_State *L, int index) {
 }
 
 int sock_failsocket(lua_State *L, int index, const char *op, int err) {
+  const sock_Socket *s = lua_touserdata(L, index);
+  const char *why = NULL;
+  if (s->over.transport != NULL && s->over.transport->reason != NULL)
+    why = s->over.transport->reason(s->over.self, err);
+  if (why != NULL)
+    return sock_failsocketas(L, index, op, err, why);
   return sock_fail(L, err, "%s %s", op, pushsubject(L, index));
 }
 

@@ -14,6 +14,7 @@
 #include "loop/await.h"
 #include "loop/set.h"
 #include "net/address.h"
+#include "net/sock_transport.h"
 
 enum { /* sock_Socket.kind: what the descriptor is */
        SOCK_KIND_SOCKET,
@@ -32,6 +33,8 @@ typedef struct sock_Socket {
   sock_Buffer out;     /* written and not yet sent */
   size_t vbuf;         /* how many bytes may wait there; 0: none */
   int outerror;        /* of a flush that nobody has been told of */
+  sock_Lower over;     /* the transport; NULL: the bare descriptor */
+  int want;            /* what it waits for: SOCK_WANT… */
   int family;          /* AF_…; -1 where it is no socket */
   int type;     /* SOCK_STREAM …; a pipe, terminal or file is a stream */
   int protocol; /* as the kernel has it */
@@ -41,6 +44,7 @@ typedef struct sock_Socket {
   unsigned char shown;      /* others know the descriptor's number */
   unsigned char readdone;   /* shutdown("recv") */
   unsigned char halfway;    /* a write is, or was torn there */
+  unsigned char offered;    /* the transport is to be given the same */
   unsigned char records;    /* an upper layer cuts what TCP receives */
   unsigned char restore;    /* adopted blocking: give it back so */
   struct sock_Place *place; /* in a pool, given back at its end; or NULL */
@@ -49,8 +53,9 @@ typedef struct sock_Socket {
 
 /* User values of the userdata. */
 enum {
-  SOCK_PEERVALUE = 1, /* the peer's address, for messages after its end */
-  SOCK_PLACEVALUE = 2 /* what `place` points to */
+  SOCK_PEERVALUE = 1,      /* the peer's address, for messages after its end */
+  SOCK_TRANSPORTVALUE = 2, /* the transport's self, and the one below it */
+  SOCK_PLACEVALUE = 3      /* what `place` points to */
 };
 
 extern const sock_Class sock_socketclass;

@@ -28,8 +28,9 @@ static int takearrived(lua_State *L, sock_Socket *s, size_t n, int peek) {
 }
 
 static int failrecv(lua_State *L, int err) {
-  return sock_wouldblock(err) ? SOCK_WANTREAD
-                              : sock_failsocket(L, 1, "recv", err);
+  return sock_wouldblock(err)
+             ? sock_waitsfor(lua_touserdata(L, 1), SOCK_WANTREAD)
+             : sock_failsocket(L, 1, "recv", err);
 }
 
 static size_t arrived(const sock_Socket *s) {
@@ -38,9 +39,10 @@ static size_t arrived(const sock_Socket *s) {
   return len;
 }
 
-/* All n bytes, or what there is when the stream ends. */
-static int recvall(lua_State *L, sock_Socket *s, size_t n, int peek) {
-  while (arrived(s) < n) {
+/* Up to n bytes, once there are `least` or the stream ends. */
+static int recvleast(lua_State *L, sock_Socket *s, size_t least, size_t n,
+                     int peek) {
+  while (arrived(s) < least) {
     if (sock_isspent(s->watch.loop))
       return SOCK_WANTTURN;
     int filled = sock_fill(L, s), err = errno;
@@ -92,9 +94,11 @@ static int recvonce(lua_State *L, sock_Socket *s) {
   if (s->watch.fd < 0)
     return sock_failsocket(L, 1, "recv", EBADF);
   if (flags & MSG_WAITALL)
-    return recvall(L, s, n, peek);
+    return recvleast(L, s, n, n, peek);
   if (arrived(s) > 0 || n == 0)
     return takearrived(L, s, n, peek);
+  if (peek && s->over.transport != NULL) /* which cannot look ahead */
+    return recvleast(L, s, 1, n, peek);
   return recvnew(L, s, n > SOCK_SCRATCH ? SOCK_SCRATCH : n, flags);
 }
 

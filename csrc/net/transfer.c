@@ -4,50 +4,21 @@
 #include "base/platform.h"
 #include "base/error.h"
 #include "net/control.h"
+#include "net/flags.h"
 #include "net/input.h"
 #include "net/output.h"
 #include "net/stream.h"
 #include "net/target.h"
 #include "net/transport.h"
 
-#include <sys/ioctl.h>
-
 /* -------------------------------------------------------------- flags */
 
-typedef struct Flag {
-  const char *name;
-  int bit;
-} Flag;
-
-static const Flag sendflags[] = {
-    {"oob", MSG_OOB},
-    {"dontroute", MSG_DONTROUTE},
-#ifdef MSG_MORE
-    {"more", MSG_MORE},
-#endif
-    {NULL, 0},
-};
-
-static const Flag recvflags[] = {
-    {"peek", MSG_PEEK},
-    {"oob", MSG_OOB},
-    {"waitall", MSG_WAITALL},
-    {NULL, 0},
-};
-
 /* The flags from `arg` to the last argument, which are dropped. */
-static int checkflags(lua_State *L, int arg, const Flag *known) {
+static int checkflags(lua_State *L, int arg, int use) {
   int flags = 0;
   for (int i = arg; i <= lua_gettop(L); i++) {
-    size_t len;
-    const char *name = luaL_checklstring(L, i, &len);
-    const Flag *f = known;
-    while (f->name != NULL &&
-           (strlen(f->name) != len || memcmp(f->name, name, len) != 0))
-      f++;
-    if (f->name == NULL)
-      luaL_argerror(L, i, lua_pushfstring(L, "unknown flag '%s'", name));
-    flags |= f->bit;
+    luaL_checkstring(L, i);
+    flags |= sock_checkflag(L, i, use, i);
   }
   lua_settop(L, arg - 1);
   return flags;
@@ -55,7 +26,7 @@ static int checkflags(lua_State *L, int arg, const Flag *known) {
 
 /* ------------------------------------------------------- send, sendto */
 
-/* index 2: data; index 3: flags */
+/* index 2: data; index 3: flags; index 4: whether it has begun */
 static int send_try(lua_State *L, int why) {
   sock_Socket *s = lua_touserdata(L, 1);
   struct iovec piece;
@@ -64,14 +35,19 @@ static int send_try(lua_State *L, int why) {
   int err = why, first = why == 0 ? sock_flushfirst(L, s, "send") : 0;
   if (first != 0)
     return first;
-  if (why == 0) {
+  if (why == 0 && !lua_toboolean(L, 4) && sock_istorn(s))
+    err = EPIPE; /* a write was torn: nothing may follow it */
+  else if (why == 0) {
     sent = sock_transmit(s, &piece, 1, (int)lua_tointeger(L, 3));
     err = errno;
   }
+  if (sent < 0 && why == 0 && sock_wouldblock(err)) {
+    lua_pushboolean(L, 1);
+    lua_replace(L, 4);
+    return sock_waitsfor(s, SOCK_WANTWRITE);
+  }
   if (sent < 0)
-    return why == 0 && sock_wouldblock(err)
-               ? SOCK_WANTWRITE
-               : sock_failsocket(L, 1, "send", err);
+    return sock_failsocket(L, 1, "send", err);
   lua_pushinteger(L, (lua_Integer)sent);
   return 1;
 }
@@ -79,7 +55,8 @@ static int send_try(lua_State *L, int why) {
 static int s_send(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
   luaL_checkstring(L, 2);
-  lua_pushinteger(L, checkflags(L, 3, sendflags));
+  lua_pushinteger(L, checkflags(L, 3, SOCK_SENDS));
+  lua_pushboolean(L, 0);
   return sock_call(L, s, SOCK_WRITE, send_try);
 }
 
@@ -133,23 +110,6 @@ static size_t optcount(lua_State *L, int arg) {
   return (size_t)n;
 }
 
-/*
-** A receive's buffer: the scratch, or for more than that a userdata (left on
-** the stack) as large as what is there. The count that it may take is `n`.
-*/
-static char *receivebuffer(lua_State *L, sock_Socket *s, size_t *n) {
-  int there = 0;
-  if (*n <= SOCK_SCRATCH)
-    return s->watch.loop->scratch;
-  if (ioctl(s->watch.fd, FIONREAD, &there) < 0 || there <= (int)SOCK_SCRATCH) {
-    *n = SOCK_SCRATCH;
-    return s->watch.loop->scratch;
-  }
-  if (*n > (size_t)there)
-    *n = (size_t)there;
-  return lua_newuserdatauv(L, *n, 0);
-}
-
 /* A datagram that was longer than asked for tells its true length. */
 static int pushdatagram(lua_State *L, const char *data, ssize_t got, size_t n) {
   int cut = (size_t)got > n;
@@ -167,10 +127,9 @@ static int recv_try(lua_State *L, int why) {
   int flags = (int)lua_tointeger(L, 3), err = why;
   ssize_t got = -1;
   lua_settop(L, 3);
-  sock_claimscratch(L, s->watch.loop);
   char *data = NULL;
   if (why == 0) {
-    data = receivebuffer(L, s, &n);
+    data = sock_receiveroom(L, s, &n);
     /* TCP takes MSG_TRUNC as a wish to throw the bytes away */
     got = sock_receive(s, data, n,
                        s->type == SOCK_STREAM ? flags : flags | SOCK_TRUNC);
@@ -193,7 +152,7 @@ static int recv_try(lua_State *L, int why) {
 static int s_recv(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
   size_t n = optcount(L, 2);
-  int flags = checkflags(L, 3, recvflags);
+  int flags = checkflags(L, 3, SOCK_RECVS);
   lua_settop(L, 1);
   lua_pushinteger(L, (lua_Integer)n);
   lua_pushinteger(L, flags);
@@ -210,10 +169,9 @@ static int recvfrom_try(lua_State *L, int why) {
   sock_Sockaddr from;
   ssize_t got = -1;
   lua_settop(L, 3);
-  sock_claimscratch(L, s->watch.loop);
   char *data = NULL;
   if (why == 0) {
-    data = receivebuffer(L, s, &n);
+    data = sock_receiveroom(L, s, &n);
     got = sock_receivefrom(s, data, n, flags | SOCK_TRUNC, &from);
     err = errno;
   }
@@ -250,7 +208,7 @@ static int recvfromstream_try(lua_State *L, int why) {
 static int s_recvfrom(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
   size_t n = optcount(L, 2);
-  int flags = checkflags(L, 3, recvflags);
+  int flags = checkflags(L, 3, SOCK_RECVS);
   lua_settop(L, 1);
   lua_pushinteger(L, (lua_Integer)n);
   lua_pushinteger(L, flags);

@@ -1,5 +1,9 @@
-/* transport.c: recv(2) and send(2), and read(2) and write(2) for the rest. */
+/*
+** transport.c: recv(2) and send(2), and read(2) and write(2) for the rest; and
+** the transports that stand between them and a stream.
+*/
 #include "base/platform.h"
+#include "net/input.h"
 #include "net/transport.h"
 
 /*
@@ -27,7 +31,7 @@ static void noteshort(sock_Socket *s, ssize_t got, size_t n, int flags) {
     s->watch.readable = 0;
 }
 
-ssize_t sock_receive(sock_Socket *s, void *data, size_t n, int flags) {
+static ssize_t receive(sock_Socket *s, void *data, size_t n, int flags) {
   ssize_t got;
   if (!sock_mayread(s))
     return -1;
@@ -85,7 +89,7 @@ static ssize_t sendpieces(int fd, struct iovec *piece, int n, int flags) {
   return sendmsg(fd, &m, flags);
 }
 
-ssize_t sock_transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
+static ssize_t transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
   ssize_t sent;
   if (!sock_maywrite(s))
     return -1;
@@ -98,13 +102,177 @@ ssize_t sock_transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
   return sent;
 }
 
+static ssize_t unsupported(void) {
+  errno = EOPNOTSUPP;
+  return -1;
+}
+
 ssize_t sock_transmitto(sock_Socket *s, const char *data, size_t n,
                         const sock_Sockaddr *to) {
   ssize_t sent;
+  if (s->over.transport != NULL)
+    return unsupported();
   if (!sock_maywrite(s))
     return -1;
   do {
     sent = sendto(s->watch.fd, data, n, SOCK_NOSIGNAL, &to->u.sa, to->len);
   } while (sent < 0 && errno == EINTR);
   return sent;
+}
+
+/* ------------------------------------------- the bare one, as a transport */
+
+static ptrdiff_t bare_receive(void *self, char *data, size_t n) {
+  sock_Socket *s = self;
+  ssize_t got = receive(s, data, n, 0);
+  if (got >= 0)
+    return got;
+  if (!sock_wouldblock(errno))
+    return SOCK_TRANSPORT_FAILED;
+  s->watch.readable = 0;
+  return SOCK_TRANSPORT_WANTSREAD;
+}
+
+static ptrdiff_t bare_send(void *self, const char *data, size_t n) {
+  sock_Socket *s = self;
+  struct iovec piece = {(void *)(uintptr_t)data, n};
+  ssize_t sent = transmit(s, &piece, 1, 0);
+  if (sent >= 0)
+    return sent;
+  if (!sock_wouldblock(errno))
+    return SOCK_TRANSPORT_FAILED;
+  s->watch.writable = 0;
+  return SOCK_TRANSPORT_WANTSWRITE;
+}
+
+static int bare_shutdown(void *self) {
+  const sock_Socket *s = self;
+  return shutdown(s->watch.fd, SHUT_WR) == 0 ? SOCK_TRANSPORT_DONE
+                                             : SOCK_TRANSPORT_FAILED;
+}
+
+static size_t bare_pending(void *self) {
+  (void)self;
+  return 0;
+}
+
+static void bare_release(void *self) {
+  (void)self;
+}
+
+static const sock_Transport bare = {
+    SOCK_TRANSPORT_VERSION, bare_receive, bare_send, bare_shutdown,
+    bare_pending,           bare_release, NULL};
+
+/* ----------------------------------------------------- over a transport */
+
+/*
+** Its answer as a system call's. One that asks to wait though the descriptor
+** is ready would wait for an edge that has been: it is asked again, in
+** growing pauses.
+*/
+static ssize_t settle(sock_Socket *s, ptrdiff_t answer) {
+  if (answer >= 0)
+    return answer;
+  if (answer == SOCK_TRANSPORT_FAILED) {
+    errno = sock_wouldblock(errno) ? EPROTO : errno;
+    return -1;
+  }
+  int read = answer == SOCK_TRANSPORT_WANTSREAD;
+  s->want = read ? SOCK_WANTREAD : SOCK_WANTWRITE;
+  if (read ? s->watch.readable : s->watch.writable)
+    s->want = SOCK_WANTPAUSE;
+  errno = EAGAIN;
+  return -1;
+}
+
+/* Small pieces as one: a transport has a price for each call. */
+static ssize_t offer(sock_Socket *s, const struct iovec *piece, int n) {
+  char together[4096];
+  const char *data = piece[0].iov_base;
+  size_t len = piece[0].iov_len;
+  if (n > 1 && len < sizeof together) {
+    len = 0;
+    for (int i = 0; i < n && len < sizeof together; i++) {
+      size_t room = sizeof together - len;
+      size_t part = piece[i].iov_len < room ? piece[i].iov_len : room;
+      memcpy(together + len, piece[i].iov_base, part);
+      len += part;
+    }
+    data = together;
+  }
+  if (len == 0)
+    return 0;
+  ptrdiff_t answer = s->over.transport->send(s->over.self, data, len);
+  if (answer == 0) { /* nothing, and nothing to wait for */
+    errno = EPIPE;
+    answer = SOCK_TRANSPORT_FAILED;
+  }
+  s->offered =
+      answer == SOCK_TRANSPORT_WANTSREAD || answer == SOCK_TRANSPORT_WANTSWRITE;
+  return settle(s, answer);
+}
+
+ssize_t sock_receive(sock_Socket *s, void *data, size_t n, int flags) {
+  if (sock_likely(s->over.transport == NULL))
+    return receive(s, data, n, flags);
+  if (flags != 0)
+    return unsupported();
+  return settle(s, s->over.transport->receive(s->over.self, data, n));
+}
+
+ssize_t sock_transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
+  if (sock_likely(s->over.transport == NULL))
+    return transmit(s, piece, n, flags);
+  if (flags & ~SOCK_MOREHINT)
+    return unsupported();
+  return offer(s, piece, n);
+}
+
+int sock_endsending(sock_Socket *s) {
+  int answer = s->over.transport->shutdown(s->over.self);
+  return (int)settle(s, answer == SOCK_TRANSPORT_DONE ? 0 : answer);
+}
+
+/* --------------------------------------------------------------- install */
+
+/* What has come is not its, nor what was written before it was there: so
+** nothing that an attacker sends ahead is taken for what it protects. */
+static int isbusy(const sock_Socket *s) {
+  size_t len;
+  (void)sock_arrived(s, &len);
+  return len > 0 || sock_bufferlen(&s->out) > 0 || s->halfway || s->offered;
+}
+
+static int install(lua_State *L, int index, const sock_Transport *transport,
+                   sock_Lower *lower) {
+  sock_Socket *s = sock_checkopen(L, index);
+  void *self = lua_touserdata(L, -1);
+  luaL_argcheck(L, s->type == SOCK_STREAM, index, "not a stream");
+  if (transport->version != SOCK_TRANSPORT_VERSION || !lua_isuserdata(L, -1))
+    return luaL_error(L, "sock has another version of transports");
+  index = lua_absindex(L, index);
+  if (isbusy(s)) {
+    lua_pop(L, 1);
+    return sock_failsocketas(L, index, "transport", EBUSY,
+                             "bytes are buffered");
+  }
+  lua_createtable(L, 2, 0);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, 1);
+  lua_getiuservalue(L, index, SOCK_TRANSPORTVALUE);
+  lua_rawseti(L, -2, 2);
+  lua_setiuservalue(L, index, SOCK_TRANSPORTVALUE);
+  lower->transport = s->over.transport != NULL ? s->over.transport : &bare;
+  lower->self = s->over.transport != NULL ? s->over.self : s;
+  s->over.transport = transport;
+  s->over.self = self;
+  return 0;
+}
+
+static const sock_TransportAPI api = {SOCK_TRANSPORT_VERSION, install};
+
+void sock_opentransport(lua_State *L) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&api);
+  lua_setfield(L, LUA_REGISTRYINDEX, SOCK_TRANSPORT_KEY);
 }

@@ -2,7 +2,8 @@
 ** transport.h: how a socket's bytes get in and out.
 **
 ** The one place that makes the transfer calls: without SIGPIPE, without
-** EINTR, and for pipes and terminals too.
+** EINTR, and for pipes and terminals too; or that asks the transport that
+** another module has put over the descriptor (sock_transport.h).
 */
 #ifndef SOCK_TRANSPORT_H
 #define SOCK_TRANSPORT_H
@@ -47,5 +48,30 @@ static inline int sock_maywrite(const sock_Socket *s) {
 static inline int sock_wouldblock(int err) {
   return err == EAGAIN || err == EWOULDBLOCK;
 }
+
+/* What a try answers then: `want` on a bare descriptor; a transport may have
+** to wait for the other direction. */
+static inline int sock_waitsfor(const sock_Socket *s, int want) {
+  return sock_likely(s->over.transport == NULL) ? want : s->want;
+}
+
+/* Whether nothing may be written any more: a write ended half way, or the
+** transport has half of what its writer did not stay to give it again. */
+static inline int sock_istorn(const sock_Socket *s) {
+  return s->halfway || (s->offered && sock_bufferlen(&s->out) == 0);
+}
+
+/* What a receive gives without a system call. */
+static inline size_t sock_pending(const sock_Socket *s) {
+  return sock_likely(s->over.transport == NULL)
+             ? 0
+             : s->over.transport->pending(s->over.self);
+}
+
+/* Ends sending through the transport; 0, or -1 and errno (EAGAIN: wait). */
+int sock_endsending(sock_Socket *s);
+
+/* Publishes what other modules install transports with. [-0,+0,m] */
+void sock_opentransport(lua_State *L);
 
 #endif

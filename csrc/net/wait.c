@@ -5,6 +5,7 @@
 #include "base/platform.h"
 #include "base/error.h"
 #include "net/input.h"
+#include "net/transport.h"
 
 #include <stdio.h>
 
@@ -68,6 +69,8 @@ static void lookatsockets(sock_Set *set) {
       e->ready |= SOCK_NOTOPEN;
     else if (s != NULL)
       (void)sock_arrived(s, &len);
+    if (s != NULL && s->watch.fd >= 0)
+      len += sock_pending(s);
     if (len > 0 && e->wanted & SOCK_READ)
       e->ready |= SOCK_READ;
   }

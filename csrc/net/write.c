@@ -15,7 +15,8 @@
 
 #define BUFFERSIZE ((size_t)16384)
 
-/* index 2: how many of the values' bytes have left; from index 3: those */
+/* index 2: how many of the values' bytes have left, and one, once it has
+** begun; 0 before; from index 3: those */
 enum { SENT = 2, FIRST = 3 };
 
 /* The output that waits and the values, without their first `skip` bytes. */
@@ -26,6 +27,8 @@ static int gather(lua_State *L, const sock_Socket *s, size_t skip,
   if (waits > 0) {
     piece[n].iov_base = (void *)(uintptr_t)sock_bufferdata(&s->out);
     piece[n++].iov_len = waits;
+    if (s->over.transport != NULL) /* which must be offered just this again */
+      return n;
   }
   for (int i = FIRST; i <= top && n < SOCK_PIECES; i++) {
     size_t len;
@@ -117,10 +120,10 @@ static int sendall(lua_State *L, sock_Socket *s, size_t sent, size_t n) {
     s->halfway = sent > 0 && sent < n;
     if (went >= 0 && sent == n && sock_bufferlen(&s->out) == 0)
       return done(L, s);
-    lua_pushinteger(L, (lua_Integer)sent);
+    lua_pushinteger(L, (lua_Integer)sent + 1);
     lua_replace(L, SENT);
     if (went < 0)
-      return SOCK_WANTWRITE;
+      return sock_waitsfor(s, SOCK_WANTWRITE);
     if (sock_isspent(s->watch.loop))
       return SOCK_WANTTURN;
   }
@@ -128,7 +131,8 @@ static int sendall(lua_State *L, sock_Socket *s, size_t sent, size_t n) {
 
 static int write_try(lua_State *L, int why) {
   sock_Socket *s = lua_touserdata(L, 1);
-  size_t sent = (size_t)lua_tointeger(L, SENT), n = total(L);
+  size_t begun = (size_t)lua_tointeger(L, SENT), n = total(L);
+  size_t sent = begun > 0 ? begun - 1 : 0;
   if (why != 0)
     return failwrite(L, s, why, sent);
   if (s->outerror != 0) {
@@ -136,9 +140,9 @@ static int write_try(lua_State *L, int why) {
     s->outerror = 0;
     return failwrite(L, s, err, sent);
   }
-  if (sent == 0 && s->halfway) /* an earlier one was torn */
+  if (!begun && sock_istorn(s)) /* an earlier one was */
     return failwrite(L, s, EPIPE, 0);
-  if (s->vbuf > 0 && sent == 0 && store(L, s, n))
+  if (s->vbuf > 0 && !begun && store(L, s, n))
     return done(L, s);
   return sendall(L, s, sent, n);
 }

@@ -3,9 +3,12 @@
 -- gives the primitives; types.lua documents them.
 
 local core = require "sock.core"
+local connect = require "sock.connect"
 local copy = require "sock.copy"
 local pool = require "sock.pool"
+local retry = require "sock.retry"
 local scope = require "sock.scope"
+local udp = require "sock.udp"
 
 return {
   -- addresses and names
@@ -54,4 +57,7 @@ return {
 
   -- servers and clients
   pool = pool.pool,
+  connect = connect.connect,
+  udp = udp.udp,
+  retry = retry.retry,
 }

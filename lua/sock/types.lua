@@ -351,7 +351,8 @@ function Socket:fd() end
 ---@return integer? descriptor, string? message, string? code # EBUSY: bytes are buffered
 function Socket:detach() end
 
----TLS is another rock; without it this raises.
+---TLS is another rock; without it this raises. A rock that brings a transport
+---finds what it needs in csrc/net/sock_transport.h.
 ---@param options table
 function Socket:starttls(options) end
 
@@ -896,6 +897,53 @@ function co.isyieldable(thread) end
 function co.running() end
 
 -- Servers and clients ---------------------------------------------------------
+
+---Beside these, any field of sock.Options is set on each socket before it is
+---connected.
+---@class sock.ConnectOptions: sock.Options
+---@field type? sock.Type # "stream" if absent
+---@field timeout? number # seconds for it all, the look-up too; then the socket's settimeout
+---@field localaddr? sock.Addr # to bind to before; a host without a port will do
+---@field via? string # "socks5://user:password@host:port" or "http://…": through that proxy
+
+---A connected socket. All addresses of a name are tried, IPv6 and IPv4 in
+---turns, 250 ms apart or as soon as one has failed, until one is connected;
+---the others are closed. tcp_nodelay is on if not said otherwise. Through a
+---proxy, the name is the proxy's to resolve. The message of a failure lists
+---each address and why. RFC 8305; RFC 1928, 1929; RFC 9110, 9.3.6.
+---@param host sock.Addr # one text with both, or the host
+---@param port? integer|string
+---@param options? sock.ConnectOptions
+---@return sock.Socket? s, string? message, string? code # of the first address, or ETIMEDOUT
+---@overload fun(address: sock.Addr, options?: sock.ConnectOptions): sock.Socket?, string?, string?
+function sock.connect(host, port, options) end
+
+---@class sock.UdpOptions: sock.Options
+---@field family? sock.Family # the address's own if absent, else "inet"
+---@field timeout? number # the socket's settimeout
+
+---A datagram socket, bound where an address is given. "*" as host: IPv6 and
+---IPv4 on one port; IPv4 peers appear as inet addresses. udp(7), RFC 3493, 5.3.
+---@param host? sock.Addr # one text with both, or the host
+---@param port? integer|string # 0: the system picks one
+---@param options? sock.UdpOptions
+---@return sock.Socket? s, string? message, string? code # EADDRINUSE, EADDRNOTAVAIL, EACCES
+---@overload fun(address?: sock.Addr, options?: sock.UdpOptions): sock.Socket?, string?, string?
+function sock.udp(host, port, options) end
+
+---@class sock.RetryOptions
+---@field attempts? integer # 5 if absent; math.huge: for ever
+---@field first? number # seconds: the shortest pause; 0.1 if absent
+---@field longest? number # seconds: the longest pause; 10 if absent
+
+---Calls f until it gives a value: its first result is neither nil nor false.
+---After each failure it pauses, twice as long as before and a random part of
+---that, so that many who failed together do not come back together. An error
+---that f raises is raised.
+---@param f fun(): ...
+---@param options? sock.RetryOptions
+---@return any ... # what f returned at last
+function sock.retry(f, options) end
 
 ---@class sock.PoolOptions
 ---@field max? integer # connections at most, those that are idle included; no limit if absent
