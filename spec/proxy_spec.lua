@@ -528,6 +528,47 @@ describe("proxy.send", function()
   end)
 end)
 
+describe("sock.connect with proxy", function()
+  it("sends the header before all else", function()
+    local l <close> = assert(sock.socket():bind("127.0.0.1", 0):listen())
+    for _, option in ipairs { 1, 2, { version = 2, source = "192.0.2.1:5" } } do
+      local a <close> = assert(sock.connect(l:getsockname(), { proxy = option }))
+      a:write("hello\n")
+      local b <close>, from = l:accept()
+      local source = assert(proxy.accept(b, from, true))
+      assert.equal(type(option) == "table" and "192.0.2.1:5" or tostring(a:getsockname()),
+        tostring(source))
+      assert.equal("hello", b:read())
+    end
+  end)
+
+  it("is an option of a pool's address, too", function()
+    local l <close> = assert(sock.socket():bind("127.0.0.1", 0):listen())
+    local pool <close> = sock.pool(l:getsockname(), { proxy = 2 })
+    local a <close> = assert(pool:get())
+    local b <close>, from = l:accept()
+    assert.equal(a:getsockname(), (proxy.accept(b, from, true)))
+  end)
+
+  it("closes what it cannot be sent on", function()
+    local l <close> = assert(sock.socket():bind("127.0.0.1", 0):listen())
+    local option = { version = 1, source = "192.0.2.1:5", destination = "unix:/x" }
+    assert.equal("EINVAL", select(3, sock.connect(l:getsockname(), { proxy = option })))
+    local b <close> = l:accept()
+    assert.is_nil(b:recv())
+  end)
+
+  it("raises for options that are none", function()
+    for _, bad in ipairs { 3, {}, { version = 1, from = "x" } } do
+      local message = raised(function() sock.connect("127.0.0.1:1", { proxy = bad }) end)
+      assert.matches("^spec/proxy_spec.lua:%d+: option 'proxy': .", message)
+    end
+    assert.error_matches(function()
+      sock.connect("127.0.0.1:1", { proxy = 1, type = "dgram" })
+    end, "bad argument #2 to 'connect' %(option 'proxy': only streams")
+  end)
+end)
+
 -- --------------------------------------------------------------- HAProxy
 
 local function listener(address)

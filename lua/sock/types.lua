@@ -898,6 +898,11 @@ function co.running() end
 
 -- Servers and clients ---------------------------------------------------------
 
+---@class sock.ProxyHeader
+---@field version 1|2
+---@field source? sock.Addr|false # the client; false: nobody (UNKNOWN, LOCAL); own end if absent
+---@field destination? sock.Addr # what the client connected to; the other end if absent
+
 ---Beside these, any field of sock.Options is set on each socket before it is
 ---connected.
 ---@class sock.ConnectOptions: sock.Options
@@ -905,6 +910,7 @@ function co.running() end
 ---@field timeout? number # seconds for it all, the look-up too; then the socket's settimeout
 ---@field localaddr? sock.Addr # to bind to before; a host without a port will do
 ---@field via? string # "socks5://user:password@host:port" or "http://…": through that proxy
+---@field proxy? 1|2|sock.ProxyHeader # the PROXY protocol's header, sent before all else
 
 ---A connected socket. All addresses of a name are tried, IPv6 and IPv4 in
 ---turns, 250 ms apart or as soon as one has failed, until one is connected;
