@@ -10,6 +10,7 @@
 #include "loop/task.h"
 #include "net/copy.h"
 #include "net/fork.h"
+#include "net/places.h"
 #include "net/socket.h"
 #include "net/transport.h"
 
@@ -33,6 +34,7 @@ int luaopen_sock_core(lua_State *L) {
   sock_openprocess(L);
   sock_openaddress(L);
   sock_opensocket(L);
+  sock_openplaces(L);
   sock_opentransport(L);
   sock_newclass(L, &sock_copierclass);
   lua_newtable(L);
@@ -50,6 +52,7 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_adoptfunctions, 0);
   luaL_setfuncs(L, sock_copyfunctions, 0);
   luaL_setfuncs(L, sock_forkfunctions, 0);
+  luaL_setfuncs(L, sock_placesfunctions, 0);
   luaL_setfuncs(L, sock_waitfunctions, 0);
   luaL_setfuncs(L, sock_optionfunctions, 0);
   luaL_setfuncs(L, sock_namefunctions, 0);

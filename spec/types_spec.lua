@@ -103,6 +103,14 @@ describe("sock.types", function()
     same(documented("Scope"), public)
   end)
 
+  it("names every method of a pool", function()
+    local public = {}
+    for name in pairs(methods(sock.pool("127.0.0.1:1"))) do
+      public[name] = not name:find("^__") or nil
+    end
+    same(documented("Pool"), public)
+  end)
+
   it("names every function of sock.coroutine", function()
     same(documented("co"), keys(sock.coroutine))
   end)

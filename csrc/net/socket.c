@@ -6,6 +6,7 @@
 #include "net/input.h"
 #include "net/names.h"
 #include "net/output.h"
+#include "net/places.h"
 #include "net/read.h"
 #include "net/socket.h"
 #include "net/transport.h"
@@ -89,7 +90,7 @@ static int optprotocol(lua_State *L, int arg, int family) {
 /* ------------------------------------------------------- birth and end */
 
 sock_Socket *sock_newsocket(lua_State *L) {
-  sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 2);
+  sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 3);
   sock_initwatch(&s->watch, sock_loop(L));
   s->timeout = HUGE_VAL;
   s->limit = SOCK_LIMIT;
@@ -118,6 +119,7 @@ int sock_disown(lua_State *L, sock_Socket *s, int forget) {
     s->next->link = s->link;
   sock_dropinput(L, s);
   sock_bufferfree(L, &s->out);
+  sock_vacate(s);
   if (s->over.transport != NULL)
     s->over.transport->release(s->over.self);
   s->over.transport = NULL;

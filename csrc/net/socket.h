@@ -51,13 +51,15 @@ typedef struct sock_Socket {
   unsigned char heard;              /* the last word was the peer's */
   unsigned char ended;              /* the peer's stream is at its end */
   uint64_t received, sent;          /* bytes, in all */
+  struct sock_Place *place;         /* in a pool, given back at its end */
   struct sock_Socket *next, **link; /* the list of all that are open */
 } sock_Socket;
 
 /* User values of the userdata. */
 enum {
-  SOCK_PEERVALUE = 1,     /* the peer's address, for messages after its end */
-  SOCK_TRANSPORTVALUE = 2 /* the transport's self, and the one below it */
+  SOCK_PEERVALUE = 1,      /* the peer's address, for messages after its end */
+  SOCK_TRANSPORTVALUE = 2, /* the transport's self, and the one below it */
+  SOCK_PLACEVALUE = 3      /* what `place` points to */
 };
 
 extern const sock_Class sock_socketclass;

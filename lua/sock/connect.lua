@@ -2,13 +2,15 @@
 
 local core = require "sock.core"
 local dial = require "sock.dial"
+local proxy = require "sock.proxy"
 local settings = require "sock.settings"
 local target = require "sock.target"
 local via = require "sock.via"
 
 local M = {}
 
-local OWN = { type = "string", timeout = "number", localaddr = "string|userdata", via = "string" }
+local OWN = { type = "string", timeout = "number", localaddr = "string|userdata", via = "string",
+  proxy = "number|table" }
 local TYPES = { stream = true, dgram = true, seqpacket = true, raw = true }
 
 local function bad(arg, level, name, text)
@@ -30,6 +32,29 @@ local function localaddress(value, arg, level)
   return address
 end
 
+--- The header of the PROXY protocol that is to be sent first, or nil.
+local function announcement(option, type, arg, level)
+  if option and type ~= "stream" then
+    bad(arg, level + 1, "proxy", "only streams begin with a header")
+  end
+  local header = option and proxy.option(option, level + 1)
+  return header
+end
+
+--- Sends that header, where there is one and a connection.
+local function announce(how, s, message, code)
+  if not s or not how.proxy then
+    return s, message, code
+  end
+  local ok
+  ok, message, code = proxy.send(s, how.proxy)
+  if not ok then
+    s:close()
+    return nil, message, code
+  end
+  return s
+end
+
 --- Reads the options at `arg`; what is wrong in them raises.
 -- @return sock.Dialing; nil, message, code
 local function read(arg, options, level)
@@ -47,6 +72,7 @@ local function read(arg, options, level)
       bad(arg, level + 1, "via", "only streams go through a proxy")
     end
   end
+  how.proxy = announcement(own.proxy, how.type, arg, level + 1)
   if own.localaddr then
     local message, code
     how.localaddr, message, code = localaddress(own.localaddr, arg, level + 1)
@@ -61,7 +87,8 @@ end
 -- IPv4 in turns, 250 ms apart, until one answers: RFC 8305.
 -- @param a, b ADDR
 -- @param c options: `type`, `timeout` (seconds for it all; then the socket's),
---   `localaddr`, `via` (a proxy's URL), any socket option; tcp_nodelay is true
+--   `localaddr`, `via` (a proxy's URL), `proxy` (what proxy.send takes: the
+--   PROXY protocol's header goes first), any socket option; tcp_nodelay is true
 -- @return a connected socket; nil, message (each address and why), code
 function M.connect(a, b, c)
   local place, used, code = target.read("connect", 1, a, b, 2)
@@ -75,9 +102,9 @@ function M.connect(a, b, c)
   elseif not how then
     return nil, message, why
   elseif how.via then
-    return via.reach(place, how)
+    return announce(how, via.reach(place, how))
   end
-  return dial.reach(place, how)
+  return announce(how, dial.reach(place, how))
 end
 
 return M

@@ -6,6 +6,7 @@ local core = require "sock.core"
 local connect = require "sock.connect"
 local copy = require "sock.copy"
 local listen = require "sock.listen"
+local pool = require "sock.pool"
 local retry = require "sock.retry"
 local scope = require "sock.scope"
 local serve = require "sock.serve"
@@ -59,6 +60,7 @@ return {
   coroutine = core.coroutine(),
 
   -- servers and clients
+  pool = pool.pool,
   connect = connect.connect,
   listen = listen.listen,
   udp = udp.udp,

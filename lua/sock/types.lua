@@ -898,6 +898,11 @@ function co.running() end
 
 -- Servers and clients ---------------------------------------------------------
 
+---@class sock.ProxyHeader
+---@field version 1|2
+---@field source? sock.Addr|false # the client; false: nobody (UNKNOWN, LOCAL); own end if absent
+---@field destination? sock.Addr # what the client connected to; the other end if absent
+
 ---Beside these, any field of sock.Options is set on each socket before it is
 ---connected.
 ---@class sock.ConnectOptions: sock.Options
@@ -905,6 +910,7 @@ function co.running() end
 ---@field timeout? number # seconds for it all, the look-up too; then the socket's settimeout
 ---@field localaddr? sock.Addr # to bind to before; a host without a port will do
 ---@field via? string # "socks5://user:password@host:port" or "http://…": through that proxy
+---@field proxy? 1|2|sock.ProxyHeader # the PROXY protocol's header, sent before all else
 
 ---A connected socket. All addresses of a name are tried, IPv6 and IPv4 in
 ---turns, 250 ms apart or as soon as one has failed, until one is connected;
@@ -1029,5 +1035,46 @@ function Server:join() end
 ---What it has done so far.
 ---@return sock.ServerStats stats
 function Server:stats() end
+---@class sock.PoolOptions
+---@field max? integer # connections at most, those that are idle included; no limit if absent
+---@field idle? number # seconds after which the pool's next call closes an idle one
+
+---Connections that are used again. A connection that is closed, or forgotten
+---and collected, makes room for another.
+---@class sock.Pool
+local Pool = {}
+
+---@alias sock.Maker fun(): sock.Socket?, string?, string? # a ready connection
+
+---Makes a pool of connections to an address, or of those that a function makes.
+---@param host sock.Addr|sock.Maker
+---@param port? integer|string # left out where the first argument has it
+---@param options? sock.PoolOptions # beside an address, also those of sock.connect
+---@return sock.Pool? pool, string? message, string? code # EINVAL: the text is no address
+---@overload fun(address: sock.Addr, options?: sock.PoolOptions): sock.Pool?, string?, string?
+---@overload fun(make: sock.Maker, options?: sock.PoolOptions): sock.Pool
+function sock.pool(host, port, options) end
+
+---A connection that is alive and has nothing unread: an idle one, or a new
+---one. Who must wait for room is served in the order of coming.
+---@param seconds? number # for all of it, connecting included; for ever if absent
+---@return sock.Socket? connection, string? message, string? code # ETIMEDOUT, EPIPE: closed
+function Pool:get(seconds) end
+
+---Takes a connection back; one with something unread is closed instead.
+---@param connection sock.Socket # closed is fine
+---@return sock.Pool pool
+function Pool:put(connection) end
+
+---Calls f with a connection. It goes back if f's first result is neither nil
+---nor false; otherwise, and after an error or a cancel, it is closed.
+---@param f fun(connection: sock.Socket): ...
+---@return any ... # what f returned; nil, message, code where there was none
+function Pool:use(f) end
+
+---Closes the idle connections now, the others when they are put; who waits in
+---a get is told. Again is harmless.
+---@return true
+function Pool:close() end
 
 return sock
