@@ -12,6 +12,7 @@
 #include "net/fork.h"
 #include "net/places.h"
 #include "net/socket.h"
+#include "net/tap.h"
 #include "net/transport.h"
 
 SOCK_API int luaopen_sock_core(lua_State *L);
@@ -36,6 +37,7 @@ int luaopen_sock_core(lua_State *L) {
   sock_opensocket(L);
   sock_openplaces(L);
   sock_opentransport(L);
+  sock_opentap(L);
   sock_newclass(L, &sock_copierclass);
   lua_newtable(L);
   sock_pushcancelled(L);
@@ -51,6 +53,8 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_socketfunctions, 0);
   luaL_setfuncs(L, sock_adoptfunctions, 0);
   luaL_setfuncs(L, sock_copyfunctions, 0);
+  luaL_setfuncs(L, sock_tapfunctions, 0);
+  luaL_setfuncs(L, sock_infofunctions, 0);
   luaL_setfuncs(L, sock_forkfunctions, 0);
   luaL_setfuncs(L, sock_placesfunctions, 0);
   luaL_setfuncs(L, sock_waitfunctions, 0);

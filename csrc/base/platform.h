@@ -38,11 +38,13 @@
 #define SOCK_API __attribute__((visibility("default")))
 #define SOCK_COLD __attribute__((cold, noinline))
 #define sock_likely(x) __builtin_expect(!!(x), 1)
+#define sock_unlikely(x) __builtin_expect(!!(x), 0)
 #define sock_unreachable() __builtin_unreachable() /* luaL_error returned */
 #else
 #define SOCK_API
 #define SOCK_COLD
 #define sock_likely(x) (x)
+#define sock_unlikely(x) (x)
 #define sock_unreachable() ((void)0)
 #endif
 
@@ -75,6 +77,13 @@
 #else
 #define SOCK_CLOSEONEXEC 0
 #endif
+
+/* Seconds since the epoch. */
+static inline double platform_time(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
 
 /* Monotonic seconds; the clock of every deadline. */
 static inline double platform_now(void) {

@@ -159,7 +159,7 @@ static int resumed(lua_State *L, int status, lua_KContext serial) {
   t->home.waiter = NULL;
   int got = proceed(L, loop, &t->home, &t->waiter);
   if (got >= 0)
-    return got;
+    return sock_told(L, loop, got);
   begin(L, loop, &t->home, &t->waiter, got, 1);
   return yield(L, loop, t);
 }
@@ -363,11 +363,14 @@ static int waitfor(lua_State *L, sock_Loop *loop, sock_Waiter *plan, int want) {
   /* what the kernel does not take of it now, only the loop sends later */
   int alone = loop->tasks == 0 && sock_listempty(&loop->failed) &&
               sock_listempty(&loop->dirty) && loop->flushing == 0 &&
+              loop->events == NULL &&
               (plan->watch != NULL ||
                (plan->set != NULL && plan->set->count <= SOCK_ATONCE));
   if (infinalizer(L, loop) || (alone && want != SOCK_WANTPLACE))
-    return plain(L, loop, plan, want);
-  return drive(L, loop, plan, want);
+    want = plain(L, loop, plan, want);
+  else
+    want = drive(L, loop, plan, want);
+  return sock_told(L, loop, want);
 }
 
 static int await(lua_State *L, sock_Watch *watch, int direction, double seconds,
@@ -380,10 +383,10 @@ static int await(lua_State *L, sock_Watch *watch, int direction, double seconds,
   if (sock_likely(sock_listempty(queue))) {
     want = sock_isspent(loop) ? SOCK_WANTTURN : try(L, 0);
     if (sock_likely(want >= 0))
-      return want;
+      return sock_told(L, loop, want);
   }
   if (seconds <= 0 && want != SOCK_WANTTURN)
-    return try(L, ETIMEDOUT);
+    return sock_told(L, loop, try(L, ETIMEDOUT));
   sock_Waiter plan;
   sock_initwaiter(&plan, NULL);
   plan.try = try;

@@ -334,6 +334,9 @@ static void collect(sock_Loop *loop, double seconds) {
 int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
               double seconds) {
   runready(L, loop);
+  if (sock_unlikely(loop->taps > 0))
+    sock_flushdirty(loop); /* or it would be told after the wait */
+  (void)sock_told(L, loop, 0);
   if (loop->nready == 0 && !sock_listempty(&loop->failed))
     sock_reportfailed(L, loop);
   if (until != NULL && !until->waiting)
@@ -376,7 +379,7 @@ static int loop_gc(lua_State *L) {
   sock_endsignals(loop);
   closepoller(loop);
   loop->stopped = 1;
-  return 0;
+  return sock_told(L, loop, 0);
 }
 
 static void loosehome(sock_Loop *loop, sock_Home *home) {

@@ -100,6 +100,14 @@ struct sock_Loop {
   sock_Link processes; /* children of fork; process.c's */
   int deathpipe;       /* open until this child process ends; 0: none */
 
+  /* What traced sockets have done and nobody has been told; net/tap.c's. */
+  struct sock_Event *events, *lastevent;
+  void (*tell)(lua_State *L, sock_Loop *loop);
+  int taps;            /* how many are traced */
+  int telling;         /* a listener runs … */
+  int telldepth;       /* … begun at this depth of drivers */
+  lua_Integer lasttap; /* the last one's number */
+
   sock_Link dirty; /* watches whose owners hold output */
   int flushing;    /* watches whose output goes when the kernel takes more */
 
@@ -156,6 +164,16 @@ void sock_makeready(sock_Loop *loop, sock_Waiter *w);
 ** let others run (SOCK_WANTTURN), which gives it another. */
 static inline int sock_isspent(sock_Loop *loop) {
   return --loop->budget <= 0;
+}
+
+/*
+** The end of a call, whose results stand on the stack: who traces sockets is
+** told what they did meanwhile. Runs Lua; raises nothing. Answers `results`.
+*/
+static inline int sock_told(lua_State *L, sock_Loop *loop, int results) {
+  if (sock_unlikely(loop->events != NULL))
+    loop->tell(L, loop);
+  return results;
 }
 
 /* ------------------------------------------------------------- watches */

@@ -5,6 +5,7 @@
 #include "base/platform.h"
 #include "base/error.h"
 #include "net/output.h"
+#include "net/tap.h"
 #include "net/target.h"
 #include "net/transport.h"
 
@@ -20,6 +21,9 @@ static sock_Socket *settle(lua_State *L) {
 /* nil, "op address: why", code, for the address at index 2. */
 static int failaddress(lua_State *L, const char *op, int err) {
   sock_Sockaddr a;
+  sock_Socket *s = lua_touserdata(L, 1);
+  if (sock_istapped(s))
+    sock_tapevent(s, SOCK_ERROR, op, err);
   sock_toaddress(L, 2, &a);
   return sock_fail(L, err, "%s %s", op, sock_addresstext(L, &a));
 }
@@ -92,6 +96,8 @@ static int connect_try(lua_State *L, int why) {
     return SOCK_WANTPAUSE;
   if (err == 0) {
     s->connecting = 0;
+    if (sock_istapped(s))
+      sock_tapevent(s, SOCK_CONNECTED, NULL, 0);
     lua_settop(L, 1);
     return 1;
   }
@@ -167,12 +173,16 @@ static int acceptonce(lua_State *L, const sock_Socket *s, sock_Sockaddr *peer,
 static int accept_try(lua_State *L, int why) {
   sock_Socket *s = lua_touserdata(L, 1), *made = lua_touserdata(L, 2);
   sock_Sockaddr peer;
+  if (sock_istapped(s) && why == 0)
+    sock_inherit(L, 2, s); /* before there is a connection to lose */
   int err = why, fd = why != 0 ? -1 : acceptonce(L, s, &peer, &err);
   if (fd < 0)
     return why == 0 && sock_wouldblock(err)
                ? SOCK_WANTREAD
                : sock_failsocket(L, 1, "accept", err);
   sock_own(made, fd, s->family, s->type, s->protocol);
+  if (sock_istapped(made))
+    sock_tapevent(made, SOCK_ACCEPTED, NULL, 0);
   sock_pushaddress(L, &peer);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 2, SOCK_PEERVALUE);
@@ -216,6 +226,9 @@ static int shutdown_try(lua_State *L, int why) {
   if (err != 0)
     return sock_wouldblock(err) ? sock_waitsfor(s, SOCK_WANTWRITE)
                                 : sock_failsocket(L, 1, "shutdown", err);
+  static const char *const names[] = {"recv", "send", "both"}; /* SHUT_RD … */
+  if (sock_istapped(s))
+    sock_tapevent(s, SOCK_SHUTDOWN, names[how], 0);
   lua_settop(L, 1);
   return 1;
 }
@@ -229,7 +242,7 @@ static int s_shutdown(lua_State *L) {
   lua_pushinteger(L, how);
   if (how == SHUT_RD ||
       (sock_bufferlen(&s->out) == 0 && s->over.transport == NULL))
-    return shutdown_try(L, 0);
+    return sock_told(L, s->watch.loop, shutdown_try(L, 0));
   return sock_call(L, s, SOCK_WRITE, shutdown_try);
 }
 

@@ -13,6 +13,7 @@
 #include "net/input.h"
 #include "net/output.h"
 #include "net/splice.h"
+#include "net/tap.h"
 #include "net/transport.h"
 
 #include <stdio.h>
@@ -130,6 +131,13 @@ static void goplain(lua_State *L, Copier *c) {
   c->plain = 1;
 }
 
+/* What the kernel moves by itself, nobody sees. */
+static void goseen(lua_State *L, Copier *c) {
+  if (!c->plain && ((c->from.s != NULL && sock_istapped(c->from.s)) ||
+                    (c->to.s != NULL && sock_istapped(c->to.s))))
+    goplain(L, c);
+}
+
 /* ---------------------------------------------------------------- pull */
 
 static ssize_t splicefrom(sock_Socket *s, int pipe, size_t n) {
@@ -154,6 +162,7 @@ static int pull_try(lua_State *L, int why) {
     return fail(L, &c->from, why);
   if (s->watch.fd < 0)
     return fail(L, &c->from, EBADF);
+  goseen(L, c);
   if (c->inpipe > 0 || arrived(&c->from) > 0)
     return answer(L, 1);
   if (!c->plain) {
@@ -274,6 +283,7 @@ static int push_try(lua_State *L, int why) {
   int first = why != 0 ? fail(L, &c->to, why) : prepare(L, c);
   if (first != 0)
     return first;
+  goseen(L, c);
   ssize_t sent = putsome(L, c);
   int err = errno;
   if (sent < 0 && isspliceless(err) && !c->plain) {

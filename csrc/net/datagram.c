@@ -4,6 +4,7 @@
 #include "base/held.h"
 #include "net/control.h"
 #include "net/output.h"
+#include "net/tap.h"
 #include "net/target.h"
 #include "net/transport.h"
 
@@ -98,6 +99,17 @@ static int failsend(lua_State *L, int err) {
   return sock_fail(L, err, "sendmany %s", sock_addresstext(L, &to));
 }
 
+/* Those that went, or why the first did not. */
+static void tapsent(sock_Socket *s, const Outgoing *out, int went) {
+  if (went < 0)
+    sock_tapsent(s, NULL, 0, went, NULL);
+  for (int i = 0; i < went; i++) {
+    const struct msghdr *m = &out->message[i].msg_hdr;
+    sock_tapsent(s, m->msg_iov, 1, (ssize_t)out->message[i].msg_len,
+                 m->msg_name != NULL ? &out->to[i] : NULL);
+  }
+}
+
 /* One system call; how many went, or -1 and errno. */
 static int transmit(lua_State *L, sock_Socket *s, lua_Integer sent) {
   Outgoing out;
@@ -109,6 +121,8 @@ static int transmit(lua_State *L, sock_Socket *s, lua_Integer sent) {
   do {
     went = platform_sendmany(s->watch.fd, out.message, n, SOCK_NOSIGNAL);
   } while (went < 0 && errno == EINTR);
+  if (sock_istapped(s))
+    tapsent(s, &out, went);
   for (int i = 0; i < went; i++)
     sock_notesent(s, (ssize_t)out.message[i].msg_len);
   return went;
@@ -299,6 +313,30 @@ static void append(lua_State *L, const sock_Socket *s, const Block *b,
   lua_pop(L, 1);
 }
 
+/* Those that came in message i. */
+static void tapmessage(sock_Socket *s, const Block *b, int i) {
+  struct msghdr *m = &b->message[i].msg_hdr;
+  sock_Sockaddr *from = &b->slot[i].from;
+  const char *data = b->slot[i].piece.iov_base;
+  size_t room = b->slot[i].piece.iov_len, size = b->message[i].msg_len, at = 0;
+  size_t joined = sock_segment(m), each = joined > 0 ? joined : size;
+  from->len = m->msg_namelen;
+  do {
+    size_t len = size - at < each ? size - at : each;
+    size_t left = room > at ? room - at : 0;
+    sock_tapreceived(s, data + (at < room ? at : 0), left, (ssize_t)len, 0,
+                     from);
+    at += each;
+  } while (at < size);
+}
+
+static void tapreceived(sock_Socket *s, const Block *b, int got) {
+  if (got < 0)
+    sock_tapreceived(s, NULL, 0, got, 0, NULL);
+  for (int i = 0; i < got; i++)
+    tapmessage(s, b, i);
+}
+
 /* One system call; how many came, or -1 and errno. */
 static int receive(sock_Socket *s, const Block *b, unsigned n, size_t size) {
   int got;
@@ -306,6 +344,8 @@ static int receive(sock_Socket *s, const Block *b, unsigned n, size_t size) {
     prepare(b, n, size);
     got = platform_recvmany(s->watch.fd, b->message, n, SOCK_TRUNC);
   } while (got < 0 && errno == EINTR);
+  if (sock_istapped(s))
+    tapreceived(s, b, got);
   for (int i = 0; i < got; i++)
     sock_notereceived(s, (ssize_t)b->message[i].msg_len);
   return got;

@@ -20,6 +20,7 @@
 #include "loop/task.h"
 #include "net/fork.h"
 #include "net/input.h"
+#include "net/tap.h"
 
 #include <stdio.h>
 
@@ -59,6 +60,7 @@ static void loosesockets(lua_State *L, sock_Loop *loop) {
 static void loose(lua_State *L, sock_Loop *loop, sock_Process *self) {
   loop->stopped = 1; /* nothing is taken off the parent's epoll */
   loosesockets(L, loop);
+  sock_looseevents(L, loop);
   sock_looseprocesses(loop, self);
   sock_loosejobs(loop);
   sock_loosesignals(loop);

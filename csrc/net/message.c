@@ -5,6 +5,7 @@
 #include "net/flags.h"
 #include "net/input.h"
 #include "net/output.h"
+#include "net/tap.h"
 #include "net/target.h"
 #include "net/transport.h"
 
@@ -107,6 +108,8 @@ static ssize_t sendonce(lua_State *L, sock_Socket *s, sock_Sockaddr *to) {
         sendmsg(s->watch.fd, &m, (int)lua_tointeger(L, FLAGS) | SOCK_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   sock_notesent(s, sent);
+  if (sock_istapped(s))
+    sock_tapsent(s, &piece, 1, sent, to);
   return sent;
 }
 
@@ -273,12 +276,15 @@ static int receive(lua_State *L, sock_Socket *s, Received *r, char *data,
     r->m.msg_controllen = sizeof r->control.bytes;
     got = recvmsg(s->watch.fd, &r->m, flags | SOCK_CLOSEONEXEC);
   } while (got < 0 && errno == EINTR);
+  r->from.len = r->m.msg_namelen;
+  if (sock_istapped(s))
+    sock_tapreceived(s, data, n, got, flags,
+                     s->type != SOCK_STREAM ? &r->from : NULL);
   if (got < 0)
     return errno;
   if (!r->errors && !(flags & MSG_PEEK))
     sock_notereceived(s, got);
   sock_collect(&r->m, lua_touserdata(L, BOX));
-  r->from.len = r->m.msg_namelen;
   r->data = data;
   r->size = (size_t)got;
   r->kept = r->size > n ? n : r->size;

@@ -9,6 +9,7 @@
 #include "net/places.h"
 #include "net/read.h"
 #include "net/socket.h"
+#include "net/tap.h"
 #include "net/transport.h"
 
 #include <stddef.h>
@@ -117,6 +118,7 @@ int sock_disown(lua_State *L, sock_Socket *s, int forget) {
   *s->link = s->next;
   if (s->next != NULL)
     s->next->link = s->link;
+  sock_untap(L, s);
   sock_dropinput(L, s);
   sock_bufferfree(L, &s->out);
   sock_vacate(s);
@@ -135,6 +137,8 @@ void sock_closesocket(lua_State *L, sock_Socket *s) {
     return;
   if (s->over.transport != NULL && !sock_istorn(s))
     (void)sock_endsending(s); /* as far as it goes without waiting */
+  if (sock_istapped(s))
+    sock_tapevent(s, SOCK_CLOSED, NULL, 0);
   (void)close(sock_disown(L, s, 0));
 }
 
@@ -219,17 +223,22 @@ static const char *pushsubject(lua_State *L, int index) {
 }
 
 int sock_failsocket(lua_State *L, int index, const char *op, int err) {
-  const sock_Socket *s = lua_touserdata(L, index);
+  sock_Socket *s = lua_touserdata(L, index);
   const char *why = NULL;
   if (s->over.transport != NULL && s->over.transport->reason != NULL)
     why = s->over.transport->reason(s->over.self, err);
   if (why != NULL)
     return sock_failsocketas(L, index, op, err, why);
+  if (sock_istapped(s))
+    sock_tapevent(s, SOCK_ERROR, op, err);
   return sock_fail(L, err, "%s %s", op, pushsubject(L, index));
 }
 
 int sock_failsocketas(lua_State *L, int index, const char *op, int err,
                       const char *why) {
+  sock_Socket *s = lua_touserdata(L, index);
+  if (sock_istapped(s))
+    sock_tapevent(s, SOCK_ERROR, op, err);
   lua_pushnil(L);
   lua_pushfstring(L, "%s %s: %s", op, pushsubject(L, index), why);
   lua_remove(L, -2);
@@ -284,6 +293,7 @@ static int s_gc(lua_State *L) {
   if (s->watch.fd >= 0 && sock_bufferlen(&s->out) > 0)
     (void)sock_pushoutput(L, s);
   sock_closesocket(L, s);
+  sock_untap(L, s); /* of an accept that gave it nothing */
   return 0;
 }
 
@@ -309,7 +319,7 @@ static int s_close(lua_State *L) {
   sock_Socket *s = sock_checksocket(L, 1);
   lua_settop(L, 1);
   if (sock_likely(sock_bufferlen(&s->out) == 0 && s->outerror == 0))
-    return close_try(L, 0);
+    return sock_told(L, s->watch.loop, close_try(L, 0));
   return sock_awaitshielded(L, &s->watch, SOCK_WRITE, CLOSING, close_try);
 }
 

@@ -33,9 +33,10 @@ typedef struct sock_Socket {
   sock_Buffer out;     /* written and not yet sent */
   size_t vbuf;         /* how many bytes may wait there; 0: none */
   int outerror;        /* of a flush that nobody has been told of */
-  sock_Lower over;     /* the transport; NULL: the bare descriptor */
-  int want;            /* what it waits for: SOCK_WANT… */
-  int family;          /* AF_…; -1 where it is no socket */
+  struct sock_Tap *tap; /* who is told what it does, or NULL; tap.h */
+  sock_Lower over;      /* the transport; NULL: the bare descriptor */
+  int want;             /* what it waits for: SOCK_WANT… */
+  int family;           /* AF_…; -1 where it is no socket */
   int type;     /* SOCK_STREAM …; a pipe, terminal or file is a stream */
   int protocol; /* as the kernel has it */
   unsigned char kind;
@@ -134,6 +135,7 @@ extern const luaL_Reg sock_optionmethods[], sock_optionfunctions[];
 extern const luaL_Reg sock_waitmethods[], sock_waitfunctions[];
 extern const luaL_Reg sock_addressfunctions[];
 extern const luaL_Reg sock_namefunctions[];
+extern const luaL_Reg sock_infofunctions[];
 extern const luaL_Reg sock_resolvefunctions[];
 extern const luaL_Reg sock_servingfunctions[], sock_unixpathfunctions[];
 

@@ -4,6 +4,7 @@
 */
 #include "base/platform.h"
 #include "net/input.h"
+#include "net/tap.h"
 #include "net/transport.h"
 
 /*
@@ -56,6 +57,8 @@ ssize_t sock_receivefrom(sock_Socket *s, void *data, size_t n, int flags,
     sock_clearaddress(from);
     got = recvfrom(s->watch.fd, data, n, flags, &from->u.sa, &from->len);
   } while (got < 0 && errno == EINTR);
+  if (sock_istapped(s))
+    sock_tapreceived(s, data, n, got, flags, from);
   sock_notereceived(s, got);
   return got;
 }
@@ -121,6 +124,10 @@ ssize_t sock_transmitto(sock_Socket *s, const char *data, size_t n,
   do {
     sent = sendto(s->watch.fd, data, n, SOCK_NOSIGNAL, &to->u.sa, to->len);
   } while (sent < 0 && errno == EINTR);
+  if (sock_istapped(s)) {
+    const struct iovec piece = {(void *)(uintptr_t)data, n};
+    sock_tapsent(s, &piece, 1, sent, to);
+  }
   sock_notesent(s, sent);
   return sent;
 }
@@ -218,7 +225,8 @@ static ssize_t offer(sock_Socket *s, const struct iovec *piece, int n) {
   return settle(s, answer);
 }
 
-ssize_t sock_receive(sock_Socket *s, void *data, size_t n, int flags) {
+/* Through what it has: the descriptor, or a transport. */
+static ssize_t pull(sock_Socket *s, void *data, size_t n, int flags) {
   if (sock_likely(s->over.transport == NULL))
     return receive(s, data, n, flags);
   if (flags != 0)
@@ -226,12 +234,26 @@ ssize_t sock_receive(sock_Socket *s, void *data, size_t n, int flags) {
   return settle(s, s->over.transport->receive(s->over.self, data, n));
 }
 
-ssize_t sock_transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
+static ssize_t push(sock_Socket *s, struct iovec *piece, int n, int flags) {
   if (sock_likely(s->over.transport == NULL))
     return transmit(s, piece, n, flags);
   if (flags & ~SOCK_MOREHINT)
     return unsupported();
   return offer(s, piece, n);
+}
+
+ssize_t sock_receive(sock_Socket *s, void *data, size_t n, int flags) {
+  ssize_t got = pull(s, data, n, flags);
+  if (sock_istapped(s))
+    sock_tapreceived(s, data, n, got, flags, NULL);
+  return got;
+}
+
+ssize_t sock_transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
+  ssize_t sent = push(s, piece, n, flags);
+  if (sock_istapped(s))
+    sock_tapsent(s, piece, n, sent, NULL);
+  return sent;
 }
 
 int sock_endsending(sock_Socket *s) {
