@@ -22,9 +22,11 @@ static sock_Socket *settle(lua_State *L) {
 static int failaddress(lua_State *L, const char *op, int err) {
   sock_Sockaddr a;
   sock_Socket *s = lua_touserdata(L, 1);
-  if (sock_istapped(s))
-    sock_tapevent(s, SOCK_ERROR, op, err);
   sock_toaddress(L, 2, &a);
+  if (sock_istapped(s) && strcmp(op, "connect") == 0)
+    sock_taprefused(s, &a, err);
+  else if (sock_istapped(s))
+    sock_tapevent(s, SOCK_ERROR, op, err);
   return sock_fail(L, err, "%s %s", op, sock_addresstext(L, &a));
 }
 

@@ -1,5 +1,6 @@
 /* info.c: what a socket holds and who waits for it: for s:info. */
 #include "base/platform.h"
+#include "base/error.h"
 #include "loop/task.h"
 #include "net/input.h"
 #include "net/transport.h"
@@ -79,5 +80,13 @@ static int l_method(lua_State *L) {
   return 0;
 }
 
-const luaL_Reg sock_infofunctions[] = {
-    {"inside", l_inside}, {"method", l_method}, {NULL, NULL}};
+/* errorname(number): "ENOENT", for what Lua's io has told. */
+static int l_errorname(lua_State *L) {
+  sock_errorcode(L, (int)luaL_checkinteger(L, 1));
+  return 1;
+}
+
+const luaL_Reg sock_infofunctions[] = {{"inside", l_inside},
+                                       {"method", l_method},
+                                       {"errorname", l_errorname},
+                                       {NULL, NULL}};

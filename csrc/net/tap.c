@@ -142,6 +142,15 @@ void sock_tapevent(sock_Socket *s, int what, const char *word, int err) {
   errno = saved;
 }
 
+void sock_taprefused(sock_Socket *s, const sock_Sockaddr *peer, int err) {
+  Event *e = add(s, SOCK_ERROR, 0);
+  if (e == NULL)
+    return;
+  e->word = "connect";
+  e->err = err;
+  e->peer = *peer;
+}
+
 /* ----------------------------------------------------------------- taps */
 
 /* Setting a field that is there to nil allocates nothing. */

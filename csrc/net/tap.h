@@ -58,6 +58,9 @@ void sock_tapreceived(sock_Socket *s, const void *data, size_t room,
 ** with `err`; a text that stays. */
 void sock_tapevent(sock_Socket *s, int what, const char *word, int err);
 
+/* A connect that failed. */
+void sock_taprefused(sock_Socket *s, const sock_Sockaddr *peer, int err);
+
 /* The socket at `index`, which is to own a connection of `listening`, is
 ** tapped as that one is. [-0,+0,m] */
 void sock_inherit(lua_State *L, int index, const sock_Socket *listening);

@@ -6,6 +6,7 @@ local core = require "sock.core"
 local connect = require "sock.connect"
 local copy = require "sock.copy"
 local listen = require "sock.listen"
+local pcap = require "sock.pcap"
 local pool = require "sock.pool"
 local retry = require "sock.retry"
 local scope = require "sock.scope"
@@ -13,6 +14,8 @@ local serve = require "sock.serve"
 local serve_udp = require "sock.serve_udp"
 local server = require "sock.server"
 local udp = require "sock.udp"
+
+require "sock.trace" -- the method
 
 return {
   -- addresses and names
@@ -67,4 +70,7 @@ return {
   serve = serve.serve,
   serve_udp = serve_udp.serve_udp,
   retry = retry.retry,
+
+  -- at the prompt
+  pcap = pcap.pcap,
 }

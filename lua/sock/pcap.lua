@@ -1,0 +1,371 @@
+--- sock.pcap: a trace sink that writes a pcapng, which Wireshark opens.
+-- A socket sees bytes, not packets: the headers are made up, but right. The
+-- handshake stands where the connect or accept was, else before the first
+-- bytes; each transfer is one segment, or as many as its size asks for. What
+-- is no IP (Unix sockets) has addresses of RFC 5737 instead, and a comment.
+-- pcapng: draft-ietf-opsawg-pcapng; RFC 9293, 768, 791, 8200, 1071.
+
+local core = require "sock.core"
+
+local M = {}
+
+local pack <const>, unpack <const> = string.pack, string.unpack
+
+local LINKTYPE_RAW <const> = 101 -- the packet begins with its IP header
+local FIN <const>, SYN <const>, RST <const>, PSH <const>, ACK <const> = 1, 2, 4, 8, 16
+local LARGEST <const> = 65495 -- bytes of data in a segment: 65535 and two headers of 20
+local UNACKED <const> = 1 << 20 -- bytes that go without an answer, at most
+local SYNOPTIONS <const> = pack(">BBI2BBBB", 2, 4, LARGEST, 1, 3, 3, 14) -- MSS; a scale of 2^14
+local OURS <const>, THEIRS <const> = "\192\0\2\1", "\192\0\2\2"
+
+-- Packets ---------------------------------------------------------------------
+
+local WORDS <const> = ">" .. ("I4"):rep(16)
+
+--- The sum of RFC 1071, to be folded; over words of 32 bits it is the same.
+local function sum(data, total)
+  data = data .. ("\0"):rep(-#data % 64)
+  for at = 1, #data, 64 do
+    local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p = unpack(WORDS, data, at)
+    total = total + a + b + c + d + e + f + g + h + i + j + k + l + m + n + o + p
+  end
+  return total
+end
+
+local function checksum(data, total)
+  total = sum(data, total or 0)
+  while total > 0xffff do
+    total = (total & 0xffff) + (total >> 16)
+  end
+  return ~total & 0xffff
+end
+
+--- The header before `size` bytes of a protocol, and the sum of what a
+-- checksum covers beside these.
+local function header(self, from, to, protocol, size)
+  local pseudo = sum(from.ip .. to.ip .. pack(">I4I4", size, protocol), 0)
+  if #from.ip == 16 then
+    return pack(">I4I2BB", 6 << 28, size, protocol, 64) .. from.ip .. to.ip, pseudo
+  end
+  self.packets = (self.packets + 1) & 0xffff
+  local bare = pack(">BBI2I2I2BBI2", 0x45, 0, 20 + size, self.packets, 0x4000, 64, protocol, 0)
+  local check = checksum(bare .. from.ip .. to.ip)
+  return bare:sub(1, 10) .. pack(">I2", check) .. from.ip .. to.ip, pseudo
+end
+
+local function tcp(self, from, to, flags, data)
+  local options = flags & SYN ~= 0 and SYNOPTIONS or ""
+  local ack = flags & ACK ~= 0 and to.next or 0
+  local bare = pack(">I2I2I4I4BBI2I2I2", from.port, to.port, from.next, ack,
+    (20 + #options) // 4 << 4, flags, 65535, 0, 0) .. options
+  local ip, pseudo = header(self, from, to, 6, #bare + #data)
+  local check = checksum(bare .. data, pseudo)
+  return ip .. bare:sub(1, 16) .. pack(">I2", check) .. bare:sub(19) .. data
+end
+
+--- Of a datagram that was cut, `size` is the whole; its checksum is unknown.
+local function udp(self, from, to, data, size)
+  local bare = pack(">I2I2I2", from.port, to.port, 8 + size)
+  local ip, pseudo = header(self, from, to, 17, 8 + size)
+  local check = size == #data and checksum(bare .. "\0\0" .. data, pseudo) or 0
+  if check == 0 and size == #data then -- 0 says that there is none
+    check = 0xffff
+  end
+  return ip .. bare .. pack(">I2", check) .. data
+end
+
+-- Blocks ----------------------------------------------------------------------
+
+local function padded(data)
+  return data .. ("\0"):rep(-#data % 4)
+end
+
+local function option(code, value)
+  return pack("<I2I2", code, #value) .. padded(value)
+end
+
+local function block(kind, text)
+  local size = 12 + #text
+  return pack("<I4I4", kind, size) .. text .. pack("<I4", size)
+end
+
+local function preface()
+  return block(0x0a0d0d0a, pack("<I4I2I2i8", 0x1a2b3c4d, 1, 0, -1) .. option(4, "sock")
+    .. option(0, "")) .. block(1, pack("<I2I2I4", LINKTYPE_RAW, 0, 0) .. option(2, "sock")
+    .. option(0, ""))
+end
+
+--- A packet at the event's time. Flags: 1 it came in, 2 it went out.
+local function put(self, event, outward, packet, size)
+  local time = event.time * 1e6 // 1 | 0
+  local comment = event.comment
+  event.comment = nil -- once
+  assert(self.file:write(block(6, pack("<I4I4I4I4I4", 0, time >> 32, time & 0xffffffff, #packet,
+    size or #packet) .. padded(packet) .. (comment and option(1, comment) or "")
+    .. option(2, pack("<I4", outward and 2 or 1)) .. option(0, ""))))
+end
+
+-- Ends ------------------------------------------------------------------------
+
+local function ip(address)
+  if address and (address.family == "inet" or address.family == "inet6") then
+    return core.inet_pton((address.host:gsub("%%.*", "")))
+  end
+end
+
+--- The address that packets to a peer come from, of a socket that is bound to
+-- none: what a connected socket would have. Nothing is sent.
+local function route(self, peer)
+  local found = self.routes[peer]
+  if not found then
+    local s <close> = core.socket(peer.family, "dgram")
+    local address = s and s:connect(peer) and s:getsockname()
+    found = address and ip(address) or ("\0"):rep(peer.family == "inet" and 4 or 16)
+    self.routes[peer] = found
+  end
+  return found
+end
+
+--- Both ends of an event as { ip=, port= }.
+local function places(self, event)
+  local here, peer = ip(event.here), ip(event.peer)
+  if not here and not peer then
+    event.comment = ("%s <-> %s: the addresses of these packets are made up")
+      :format(event.here or "?", event.peer or "?")
+    return { ip = OURS, port = 1024 + event.id % 64000 }, { ip = THEIRS, port = 1023 }
+  end
+  local size = #(peer or here)
+  if peer and (not here or #here ~= size or not here:find("[^\0]")) then
+    here = route(self, event.peer)
+  end
+  return { ip = here, port = event.here and event.here.port or 0 },
+    { ip = peer or ("\0"):rep(size), port = event.peer and event.peer.port or 0 }
+end
+
+-- Connections -----------------------------------------------------------------
+
+local function key(place)
+  return place.ip .. pack(">I2", place.port)
+end
+
+--- One segment from an end. `next` is the sequence number of what follows.
+local function segment(self, event, from, to, flags, data)
+  put(self, event, from.ours == event.id, tcp(self, from, to, flags, data))
+  local numbers = #data + (flags & (SYN | FIN) ~= 0 and 1 or 0)
+  from.next = (from.next + numbers) & 0xffffffff
+  if flags & ACK ~= 0 then
+    to.unacked = 0
+  end
+  from.unacked = from.unacked + numbers
+end
+
+--- Who began it: whoever connected; else most likely the one with the higher port.
+local function beganhere(event, here, peer)
+  if event.what == "connect" or event.what == "error" and event.call == "connect" then
+    return true
+  end
+  return event.what ~= "accept" and here.port >= peer.port
+end
+
+local function handshake(self, event, c, here, peer)
+  local from, to = here, peer
+  if not beganhere(event, here, peer) then
+    from, to = peer, here
+  end
+  segment(self, event, from, to, SYN, "")
+  if event.what == "error" then
+    segment(self, event, to, from, RST | ACK, "")
+    c.over = true
+    return
+  end
+  segment(self, event, to, from, SYN | ACK, "")
+  segment(self, event, from, to, ACK, "")
+end
+
+--- The connection of an event, its own end and the peer's. If both ends are
+-- traced here, they are two views of one.
+local function connection(self, event)
+  local here, peer = places(self, event)
+  local hereid, peerid = key(here), key(peer)
+  local c = self.views[event.id]
+  if c then
+    return c, c[c.ends[event.id]], c[c.others[event.id]]
+  end
+  local name = hereid < peerid and hereid .. peerid or peerid .. hereid
+  c = self.connections[name]
+  local begun = event.what == "accept" or event.what == "connect"
+  if not c or c.over then
+    self.count = self.count + 1
+    c = { name = name, open = 0, ends = {}, others = {}, [hereid] = here, [peerid] = peer }
+    for _, place in pairs { here, peer } do
+      place.next = self.count * 64007 & 0xffffffff
+      place.seen, place.unacked = 0, 0 -- bytes of its stream; of those, not answered
+    end
+    self.connections[name] = c
+  end
+  here, peer = c[hereid], c[peerid]
+  here.ours = event.id
+  c.open = c.open + 1
+  c.ends[event.id], c.others[event.id] = hereid, peerid
+  here.sent, here.received = begun and 0 or here.seen, begun and 0 or peer.seen
+  self.views[event.id] = c
+  if not c.begun then
+    c.begun = true
+    handshake(self, event, c, here, peer)
+  end
+  return c, here, peer
+end
+
+--- The new ones of bytes that one view has seen: `count` are known to it now.
+local function stream(self, event, from, to, count)
+  local fresh = count - from.seen
+  if fresh <= 0 or from.finished then
+    return
+  end
+  local data = event.data:sub(-fresh)
+  from.seen = count
+  for at = 1, #data, LARGEST do
+    local part = data:sub(at, at + LARGEST - 1)
+    segment(self, event, from, to, at + #part > #data and PSH | ACK or ACK, part)
+    if from.unacked >= UNACKED then
+      segment(self, event, to, from, ACK, "")
+    end
+  end
+end
+
+local function finish(self, event, from, to)
+  if not from.finished then
+    from.finished = true
+    segment(self, event, from, to, FIN | ACK, "")
+    segment(self, event, to, from, ACK, "")
+  end
+end
+
+local RESETS <const> = { ECONNRESET = true, ECONNREFUSED = true, ECONNABORTED = true }
+
+local deeds = {}
+
+function deeds.send(self, event, _, here, peer)
+  here.sent = here.sent + #event.data
+  stream(self, event, here, peer, here.sent)
+end
+
+function deeds.recv(self, event, _, here, peer)
+  here.received = here.received + #event.data
+  stream(self, event, peer, here, here.received)
+end
+
+deeds["end"] = function(self, event, _, here, peer)
+  finish(self, event, peer, here)
+end
+
+function deeds.shutdown(self, event, _, here, peer)
+  if event.how ~= "recv" then
+    finish(self, event, here, peer)
+  end
+end
+
+function deeds.close(self, event, c, here, peer)
+  finish(self, event, here, peer)
+  self.views[event.id] = nil
+  c.open = c.open - 1
+  if c.open == 0 and self.connections[c.name] == c then
+    self.connections[c.name] = nil
+  end
+end
+
+function deeds.error(self, event, c, here, peer)
+  if RESETS[event.code] then
+    c.over = true
+    segment(self, event, peer, here, RST | ACK, "")
+  end
+end
+
+--- What tells of a connection: not a listener's or an unconnected one's life.
+local function concerns(self, event)
+  if self.views[event.id] or event.data or event.what == "accept" or event.what == "connect" then
+    return event.peer ~= nil or event.here == nil
+  end
+  return event.what == "end" or event.what == "error" and event.peer ~= nil and RESETS[event.code]
+end
+
+local function streamed(self, event)
+  if not concerns(self, event) then
+    return
+  end
+  local c, here, peer = connection(self, event)
+  if not c.over and deeds[event.what] then
+    deeds[event.what](self, event, c, here, peer)
+  elseif event.what == "close" then
+    self.views[event.id] = nil
+  end
+end
+
+local function datagram(self, event)
+  if not event.data then
+    return
+  end
+  local from, to = places(self, event)
+  local outward = event.what == "send"
+  if not outward then
+    from, to = to, from
+  end
+  local packet = udp(self, from, to, event.data, event.size)
+  put(self, event, outward, packet, #packet + event.size - #event.data)
+end
+
+-- The sink --------------------------------------------------------------------
+
+local Pcap = { __name = "pcap" }
+Pcap.__index = Pcap
+
+--- One event of a trace; false once the file is closed.
+function Pcap:event(event)
+  if not self.file then
+    return false
+  end
+  if event.type == "stream" then
+    streamed(self, event)
+  else
+    datagram(self, event)
+  end
+  self.file:flush()
+end
+
+--- Ends the file, which is complete after each event. Again is harmless.
+-- @return true; nil, message, code
+function Pcap:close()
+  local file = self.file
+  self.file = nil
+  if not file then
+    return true
+  end
+  local ok, message, number = file:close()
+  if not ok then
+    return nil, "pcap: " .. message, core.errorname(number)
+  end
+  return true
+end
+
+Pcap.__close = Pcap.close
+Pcap.__gc = Pcap.close
+
+--- A sink for s:trace that writes a pcapng.
+-- @return the sink; nil, message, code
+function M.pcap(path)
+  if type(path) ~= "string" then
+    error(("bad argument #1 to 'pcap' (string expected, got %s)"):format(type(path)), 2)
+  end
+  local file, message, number = io.open(path, "wb")
+  if not file then
+    return nil, "pcap " .. message, core.errorname(number)
+  end
+  local self = setmetatable({ file = file, connections = {}, views = {}, routes = {},
+    count = 0, packets = 0 }, Pcap)
+  file:setvbuf("full", 65536)
+  assert(file:write(preface()))
+  file:flush()
+  return self
+end
+
+return M
