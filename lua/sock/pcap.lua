@@ -126,31 +126,40 @@ local function route(self, peer)
   return found
 end
 
+local function place(host, address, size)
+  return { ip = host or ("\0"):rep(size), port = address and address.port or 0 }
+end
+
+--- The ends of what is no IP.
+local function madeup(event)
+  event.comment = ("%s <-> %s: the addresses of these packets are made up")
+    :format(event.here or "?", event.peer or "?")
+  return { ip = OURS, port = 1024 + event.id % 64000 }, { ip = THEIRS, port = 1023 }
+end
+
 --- Both ends of an event as { ip=, port= }.
 local function places(self, event)
   local here, peer = ip(event.here), ip(event.peer)
   if not here and not peer then
-    event.comment = ("%s <-> %s: the addresses of these packets are made up")
-      :format(event.here or "?", event.peer or "?")
-    return { ip = OURS, port = 1024 + event.id % 64000 }, { ip = THEIRS, port = 1023 }
+    return madeup(event)
   end
   local size = #(peer or here)
-  if peer and (not here or #here ~= size or not here:find("[^\0]")) then
+  local named = here and #here == size and here:find("[^\0]")
+  if peer and not named then -- also one socket for both IPv4 and IPv6
     here = route(self, event.peer)
   end
-  return { ip = here, port = event.here and event.here.port or 0 },
-    { ip = peer or ("\0"):rep(size), port = event.peer and event.peer.port or 0 }
+  return place(here, event.here, size), place(peer, event.peer, size)
 end
 
 -- Connections -----------------------------------------------------------------
 
-local function key(place)
-  return place.ip .. pack(">I2", place.port)
+local function key(end_)
+  return end_.ip .. pack(">I2", end_.port)
 end
 
 --- One segment from an end. `next` is the sequence number of what follows.
 local function segment(self, event, from, to, flags, data)
-  put(self, event, from.ours == event.id, tcp(self, from, to, flags, data))
+  put(self, event, from.id == event.id, tcp(self, from, to, flags, data))
   local numbers = #data + (flags & (SYN | FIN) ~= 0 and 1 or 0)
   from.next = (from.next + numbers) & 0xffffffff
   if flags & ACK ~= 0 then
@@ -167,53 +176,54 @@ local function beganhere(event, here, peer)
   return event.what ~= "accept" and here.port >= peer.port
 end
 
-local function handshake(self, event, c, here, peer)
-  local from, to = here, peer
-  if not beganhere(event, here, peer) then
-    from, to = peer, here
+local function handshake(self, event, v)
+  local from, to = v.here, v.peer
+  if not beganhere(event, from, to) then
+    from, to = to, from
   end
   segment(self, event, from, to, SYN, "")
   if event.what == "error" then
     segment(self, event, to, from, RST | ACK, "")
-    c.over = true
+    v.c.over = true
     return
   end
   segment(self, event, to, from, SYN | ACK, "")
   segment(self, event, from, to, ACK, "")
 end
 
---- The connection of an event, its own end and the peer's. If both ends are
--- traced here, they are two views of one.
-local function connection(self, event)
+--- A connection between two places, which nothing is known of yet.
+local function newconnection(self, name, here, peer)
+  self.count = self.count + 1
+  for _, end_ in ipairs { here, peer } do
+    end_.next = self.count * 64007 & 0xffffffff
+    end_.seen, end_.unacked = 0, 0 -- bytes of its stream; of those, not answered
+  end
+  local c = { name = name, views = 0, [key(here)] = here, [key(peer)] = peer }
+  self.connections[name] = c
+  return c
+end
+
+--- How one socket sees a connection. If both ends are traced here, they are two
+-- views of one, and each byte is seen twice.
+local function newview(self, event)
   local here, peer = places(self, event)
-  local hereid, peerid = key(here), key(peer)
-  local c = self.views[event.id]
-  if c then
-    return c, c[c.ends[event.id]], c[c.others[event.id]]
-  end
-  local name = hereid < peerid and hereid .. peerid or peerid .. hereid
-  c = self.connections[name]
-  local begun = event.what == "accept" or event.what == "connect"
+  local a, b = key(here), key(peer)
+  local name = a < b and a .. b or b .. a
+  local c = self.connections[name]
   if not c or c.over then
-    self.count = self.count + 1
-    c = { name = name, open = 0, ends = {}, others = {}, [hereid] = here, [peerid] = peer }
-    for _, place in pairs { here, peer } do
-      place.next = self.count * 64007 & 0xffffffff
-      place.seen, place.unacked = 0, 0 -- bytes of its stream; of those, not answered
-    end
-    self.connections[name] = c
+    c = newconnection(self, name, here, peer)
   end
-  here, peer = c[hereid], c[peerid]
-  here.ours = event.id
-  c.open = c.open + 1
-  c.ends[event.id], c.others[event.id] = hereid, peerid
-  here.sent, here.received = begun and 0 or here.seen, begun and 0 or peer.seen
-  self.views[event.id] = c
+  local v = { c = c, here = c[a], peer = c[b] }
+  local begun = event.what == "accept" or event.what == "connect"
+  v.sent, v.received = begun and 0 or v.here.seen, begun and 0 or v.peer.seen
+  v.here.id = event.id
+  c.views = c.views + 1
+  self.views[event.id] = v
   if not c.begun then
     c.begun = true
-    handshake(self, event, c, here, peer)
+    handshake(self, event, v)
   end
-  return c, here, peer
+  return v
 end
 
 --- The new ones of bytes that one view has seen: `count` are known to it now.
@@ -245,59 +255,66 @@ local RESETS <const> = { ECONNRESET = true, ECONNREFUSED = true, ECONNABORTED = 
 
 local deeds = {}
 
-function deeds.send(self, event, _, here, peer)
-  here.sent = here.sent + #event.data
-  stream(self, event, here, peer, here.sent)
+function deeds.send(self, event, v)
+  v.sent = v.sent + #event.data
+  stream(self, event, v.here, v.peer, v.sent)
 end
 
-function deeds.recv(self, event, _, here, peer)
-  here.received = here.received + #event.data
-  stream(self, event, peer, here, here.received)
+function deeds.recv(self, event, v)
+  v.received = v.received + #event.data
+  stream(self, event, v.peer, v.here, v.received)
 end
 
-deeds["end"] = function(self, event, _, here, peer)
-  finish(self, event, peer, here)
+deeds["end"] = function(self, event, v)
+  finish(self, event, v.peer, v.here)
 end
 
-function deeds.shutdown(self, event, _, here, peer)
+function deeds.shutdown(self, event, v)
   if event.how ~= "recv" then
-    finish(self, event, here, peer)
+    finish(self, event, v.here, v.peer)
   end
 end
 
-function deeds.close(self, event, c, here, peer)
-  finish(self, event, here, peer)
-  self.views[event.id] = nil
-  c.open = c.open - 1
-  if c.open == 0 and self.connections[c.name] == c then
-    self.connections[c.name] = nil
-  end
+function deeds.close(self, event, v)
+  finish(self, event, v.here, v.peer)
 end
 
-function deeds.error(self, event, c, here, peer)
+function deeds.error(self, event, v)
   if RESETS[event.code] then
-    c.over = true
-    segment(self, event, peer, here, RST | ACK, "")
+    v.c.over = true
+    segment(self, event, v.peer, v.here, RST | ACK, "")
+  end
+end
+
+--- The socket is closed: its number and its name may come again.
+local function forget(self, event, v)
+  local c = v.c
+  self.views[event.id] = nil
+  c.views = c.views - 1
+  if c.views == 0 and self.connections[c.name] == c then
+    self.connections[c.name] = nil
   end
 end
 
 --- What tells of a connection: not a listener's or an unconnected one's life.
 local function concerns(self, event)
-  if self.views[event.id] or event.data or event.what == "accept" or event.what == "connect" then
+  local what = event.what
+  if self.views[event.id] or event.data or what == "accept" or what == "connect" then
     return event.peer ~= nil or event.here == nil
   end
-  return event.what == "end" or event.what == "error" and event.peer ~= nil and RESETS[event.code]
+  return what == "end" or what == "error" and event.peer ~= nil and RESETS[event.code]
 end
 
 local function streamed(self, event)
   if not concerns(self, event) then
     return
   end
-  local c, here, peer = connection(self, event)
-  if not c.over and deeds[event.what] then
-    deeds[event.what](self, event, c, here, peer)
-  elseif event.what == "close" then
-    self.views[event.id] = nil
+  local v = self.views[event.id] or newview(self, event)
+  if not v.c.over and deeds[event.what] then
+    deeds[event.what](self, event, v)
+  end
+  if event.what == "close" then
+    forget(self, event, v)
   end
 end
 
