@@ -62,6 +62,14 @@ local function methods(object)
   return keys(getmetatable(object).__index)
 end
 
+--- Without what only Lua itself calls.
+local function public(set)
+  for name in pairs(set) do
+    set[name] = not name:find("^__") or nil
+  end
+  return set
+end
+
 local function documented(class)
   return names(text, "\nfunction " .. class .. "[:.]([%w_]+)")
 end
@@ -96,11 +104,7 @@ describe("sock.types", function()
     sock.scope(function(scope)
       there = methods(scope)
     end)
-    local public = {}
-    for name in pairs(there) do
-      public[name] = not name:find("^__") or nil
-    end
-    same(documented("Scope"), public)
+    same(documented("Scope"), public(there))
   end)
 
   it("names every method of a pool", function()
@@ -109,6 +113,39 @@ describe("sock.types", function()
       public[name] = not name:find("^__") or nil
     end
     same(documented("Pool"), public)
+  end)
+
+  it("names every field of an event, of s:info and every method of the sinks", function()
+    local pcap <close> = assert(sock.pcap("/dev/null"))
+    local record <close> = assert(sock.record("/dev/null"))
+    same(documented("Pcap"), public(methods(pcap)))
+    same(documented("Record"), public(methods(record)))
+    local found, list = {}, {}
+    local l <close> = assert(sock.listen("127.0.0.1:0"))
+    for name in pairs(l:info()) do
+      found[name] = true
+    end
+    local client <close> = assert(sock.connect(l:getsockname())):settimeout(0)
+    for name in pairs(client:trace(list):info()) do
+      found[name] = true
+    end
+    found.timeout = true
+    same(fields("sock.Info"), found)
+    client:write("x")
+    client:recv() -- nothing is there: an error
+    client:shutdown("send")
+    found = { lost = true }
+    for _, event in ipairs(list) do
+      within(keys(event), fields("sock.Event"))
+      for name in pairs(event) do
+        found[name] = true
+      end
+    end
+    same(fields("sock.Event"), found)
+    local s, replay = sock.replay({})
+    s:close()
+    assert.equal(true, replay:verify())
+    same(documented("Replay"), public(methods(replay)))
   end)
 
   it("names every function of sock.coroutine", function()

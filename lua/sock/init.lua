@@ -8,6 +8,8 @@ local copy = require "sock.copy"
 local listen = require "sock.listen"
 local pcap = require "sock.pcap"
 local pool = require "sock.pool"
+local record = require "sock.record"
+local replay = require "sock.replay"
 local retry = require "sock.retry"
 local scope = require "sock.scope"
 local serve = require "sock.serve"
@@ -15,7 +17,8 @@ local serve_udp = require "sock.serve_udp"
 local server = require "sock.server"
 local udp = require "sock.udp"
 
-require "sock.trace" -- the method
+require "sock.info" -- methods of sockets
+require "sock.trace"
 
 return {
   -- addresses and names
@@ -73,4 +76,6 @@ return {
 
   -- at the prompt
   pcap = pcap.pcap,
+  record = record.record,
+  replay = replay.replay,
 }

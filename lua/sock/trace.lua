@@ -3,6 +3,7 @@
 -- what a person gives: a file, a list, an object, nothing.
 
 local core = require "sock.core"
+local hexdump = require "sock.hexdump".hexdump
 
 local M = {}
 
@@ -10,16 +11,8 @@ local SHOWN <const> = 1024 -- bytes of one transfer that a text shows
 
 -- Events as text --------------------------------------------------------------
 
---- Sixteen bytes a line: offset, hex, text.
 local function dump(data)
-  local lines = {}
-  for at = 1, #data, 16 do
-    local row = data:sub(at, at + 15)
-    local hex = row:gsub(".", function(c) return ("%02x "):format(c:byte()) end)
-    hex = hex:sub(1, 24) .. " " .. hex:sub(25)
-    lines[#lines + 1] = ("  %08x  %-49s |%s|\n"):format(at - 1, hex, row:gsub("[^ -~]", "."))
-  end
-  return table.concat(lines)
+  return "  " .. hexdump(data):gsub("\n", "\n  ") .. "\n"
 end
 
 local ARROWS <const> = { send = "->", connect = "->", shutdown = "->", recv = "<-", accept = "<-",

@@ -1077,4 +1077,130 @@ function Pool:use(f) end
 ---@return true
 function Pool:close() end
 
+-- At the prompt ---------------------------------------------------------------
+
+---What a traced socket did, as a sink sees it; tostring gives it as text.
+---@class sock.Event
+---@field what "send"|"recv"|"end"|"connect"|"accept"|"shutdown"|"close"|"error"|"wait"
+---@field time number # seconds since the epoch
+---@field id integer # one for each traced socket
+---@field socket sock.Socket? # nil once it has been collected
+---@field type sock.Type
+---@field here sock.Address? # its own end; a pipe has none
+---@field peer sock.Address? # the other end; of a datagram, where it went to or came from
+---@field data string? # send, recv: the bytes
+---@field size integer? # send, recv: how many there were; more than #data in a cut datagram
+---@field how string? # shutdown: "recv", "send", "both"; wait: "r", "w"
+---@field call string? # error: what failed …
+---@field code string? # error: … and why: "ECONNRESET"
+---@field lost integer? # events before this one that found no memory
+
+---@alias sock.Sink file*|fun(event: sock.Event): any|sock.Event[]|{event: function}
+
+---Tells a sink what the socket does from now on, each transfer with its bytes,
+---and so each connection that it accepts: stderr (in colours on a terminal) or
+---a file, as text; a function; a list that events are put to; an object with
+---the method `event`, as sock.pcap and sock.record give. Text also tells of
+---waits. A sink is called when the call that it tells of ends, or when the
+---loop is next about to wait; what it does with traced sockets is not traced.
+---One that raises, or answers false, is not called again.
+---@param sink? sock.Sink|false # stderr if absent; false ends it
+---@return sock.Socket self
+function Socket:trace(sink) end
+
+---@class sock.Pcap
+local Pcap = {}
+
+---A sink that writes a pcapng, which Wireshark opens. A socket sees bytes, not
+---packets: their headers are made up, but fit together. A connection begins
+---where its connect or accept was, or before its first bytes. What is no IP has
+---addresses of 192.0.2.0/24 and says so in a comment. RFC 9293, RFC 768.
+---@param path string
+---@return sock.Pcap? sink, string? message, string? code # ENOENT, EACCES
+function sock.pcap(path) end
+
+---One event; false once it is closed.
+---@param event sock.Event
+function Pcap:event(event) end
+
+---The file is complete after each event. Again is harmless.
+---@return true? ok, string? message, string? code
+function Pcap:close() end
+
+---@class sock.Record
+local Record = {}
+
+---A sink that keeps a conversation as a Lua table, to be read and edited:
+---`return { side = "client", { "send", 0.000, "PING\r\n" }, { "recv", 0.002,
+---"+PONG\r\n" } }`. The data of an entry may be in several texts. Entries of a
+---second socket have `conn = 2`.
+---@param path string
+---@return sock.Record? sink, string? message, string? code # ENOENT, EACCES
+function sock.record(path) end
+
+---One event; false once it is closed.
+---@param event sock.Event
+function Record:event(event) end
+
+---The file is complete after each event. Again is harmless.
+---@return true? ok, string? message, string? code
+function Record:close() end
+
+---@class sock.ReplayOptions
+---@field side? "server"|"client" # what the other end plays; "server" if absent
+---@field conn? integer # which connection of the recording; 1 if absent
+---@field seed? integer # of all that is left to chance below; `replay.seed` tells it
+---@field delay? number|"recorded" # seconds: the longest pause before it speaks; or as it was
+---@field split? boolean|integer # in random pieces, of at most so many bytes
+---@field reset? boolean|integer # after so many bytes, or anywhere, the connection is reset
+---@field timeout? number # seconds that it waits for a word; 5 if absent
+
+---@class sock.Replay
+---@field seed integer
+---@field diff string? # what was expected and what was said, once they differ
+---@field played integer # entries that are over
+local Replay = {}
+
+---A connected socket, and the conversation that its other end plays: it answers
+---what was recorded, and ends when it hears something else.
+---@param source string|table # sock.record's file, or such a table
+---@param options? "server"|"client"|sock.ReplayOptions # the side, or options
+---@return sock.Socket? s, sock.Replay|string replay, string? code # ENOENT, EINVAL
+function sock.replay(source, options) end
+
+---Whether all was said as recorded; waits for the end, and shuts the socket's
+---sending down.
+---@return true? ok, string? diff, string? code # EPROTO
+function Replay:verify() end
+
+---@class sock.Info: table
+---@field socket string # its tostring
+---@field kind "socket"|"pipe"|"terminal"|"file"
+---@field state "listening"|"connecting"|"connected"|"unconnected"|"open"
+---@field family sock.Family?
+---@field type sock.Type?
+---@field protocol string|integer|nil # "tcp", "udp", or its number
+---@field descriptor integer
+---@field here sock.Address?
+---@field peer sock.Address?
+---@field timeout number? # of settimeout
+---@field limit integer # of setlimit
+---@field vbuf integer # of setvbuf: 0 for none
+---@field input integer # bytes that have arrived and wait to be read
+---@field output integer # bytes of a full-buffered write that wait to leave
+---@field unread integer? # bytes that the kernel holds for it
+---@field unsent integer? # bytes that the kernel has not sent, or has no answer to
+---@field received integer # bytes, in all
+---@field sent integer # bytes, in all
+---@field torn boolean # a write ended half way: no other may follow
+---@field traced boolean
+---@field readers sock.Task[] # who waits to read
+---@field writers sock.Task[] # who waits to write
+---@field options sock.Options? # those worth a look
+---@field tcp sock.TcpInfo?
+
+---All there is to know of it; tostring gives it as text. tcp(7), socket(7).
+---@return sock.Info info
+function Socket:info() end
+
 return sock
