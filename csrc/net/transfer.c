@@ -8,6 +8,7 @@
 #include "net/input.h"
 #include "net/output.h"
 #include "net/stream.h"
+#include "net/tap.h"
 #include "net/target.h"
 #include "net/transport.h"
 
@@ -117,6 +118,16 @@ static int pushdatagram(lua_State *L, const char *data, ssize_t got, size_t n) {
   return cut;
 }
 
+/* One receive. Who traces the socket is told where a datagram came from. */
+static ssize_t receive(sock_Socket *s, char *data, size_t n, int flags) {
+  sock_Sockaddr from;
+  if (s->type == SOCK_STREAM) /* TCP takes MSG_TRUNC as a wish to throw away */
+    return sock_receive(s, data, n, flags);
+  if (sock_istapped(s))
+    return sock_receivefrom(s, data, n, flags | SOCK_TRUNC, &from);
+  return sock_receive(s, data, n, flags | SOCK_TRUNC);
+}
+
 /*
 ** index 2: count; index 3: flags. A connected pair of sequenced packets ends
 ** with an empty receive; a datagram may be empty.
@@ -130,9 +141,7 @@ static int recv_try(lua_State *L, int why) {
   char *data = NULL;
   if (why == 0) {
     data = sock_receiveroom(L, s, &n);
-    /* TCP takes MSG_TRUNC as a wish to throw the bytes away */
-    got = sock_receive(s, data, n,
-                       s->type == SOCK_STREAM ? flags : flags | SOCK_TRUNC);
+    got = receive(s, data, n, flags);
     err = errno;
   }
   if (got < 0)

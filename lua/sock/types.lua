@@ -1173,7 +1173,7 @@ function sock.replay(source, options) end
 ---@return true? ok, string? diff, string? code # EPROTO
 function Replay:verify() end
 
----@class sock.Info: table
+---@class sock.Info
 ---@field socket string # its tostring
 ---@field kind "socket"|"pipe"|"terminal"|"file"
 ---@field state "listening"|"connecting"|"connected"|"unconnected"|"open"
