@@ -188,11 +188,12 @@ local function play(self)
     end
     self.played = i
   end
-  local more, why = listen(self)
+  if self.datagrams then -- which have no end
+    self.socket:settimeout(0)
+  end
+  local more = listen(self)
   if more and more ~= "" then
     complain(self, nil, more, "said more")
-  elseif not more and not why:find("^ended") then
-    self.idle = true -- it was over, and nobody hung up
   end
 end
 
