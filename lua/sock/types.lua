@@ -976,7 +976,9 @@ function sock.listen(host, port, options) end
 ---@field backlog? integer # connections that wait to be accepted: listen(2)
 ---@field mode? string # of a Unix path, as in listen
 ---@field timeout? number # settimeout of each connection
----@field maxconns? integer # no more at once: the others wait in the kernel
+---@field maxconns? integer # no more at once (in each worker): the others wait in the kernel
+---@field workers? integer # so many processes: see below
+---@field proxy? boolean|string[] # a PROXY header first: true, or networks that are trusted
 ---@field onerror? fun(err: any, traceback: string, conn: sock.Socket) # else sock.onerror's
 
 ---@alias sock.Handler fun(conn: sock.Socket, peer: sock.Address)
@@ -992,6 +994,17 @@ local Server = {}
 ---Calls handler(conn, peer) for each connection, in a task of its own. When it
 ---returns: flush, shut sending, discard input for at most a second, close.
 ---An error closes that connection. Out of descriptors, it waits.
+---
+---With `workers`, so many processes serve, each with a task for each connection;
+---what is in the program's other tasks and sockets stays here. A worker that
+---dies is replaced, after a pause. INT and TERM end them all (a second time: at
+---once), HUP replaces one after another, without a connection refused: those
+---signals are the server's as long as it runs. SO_REUSEPORT in socket(7).
+---
+---With `proxy`, the peer that the handler gets is the one that the balancer
+---names in a PROXY header, version 1 or 2, which must come within 5 seconds.
+---`{ "10.0.0.0/8", "unix:" }` names whose word is taken; all others are clients
+---like any, and their bytes are not looked at.
 ---@param addr sock.Addr|sock.Socket|(sock.Addr|sock.Socket)[] # as listen's; a listener; several
 ---@param handler sock.Handler
 ---@param options? sock.ServeOptions
