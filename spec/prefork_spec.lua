@@ -18,6 +18,7 @@ local function program(address, options, handler)
     end)
     server:join()
     print(sock.type(server), server.stopping)
+    os.exit(true)
   ]]):format(address, handler, options))
   return child, assert(sock.address(child:expect("serving (.*)")))
 end

@@ -105,6 +105,8 @@ function M.accept(conn, peer, trusted, seconds)
   local header, what, code = core.timeout(seconds or SECONDS, receive, conn)
   if code == "ETIMEDOUT" then
     return fail(peer, "PROXY header timed out", code)
+  elseif header == nil and not what then
+    return nil
   elseif header == nil then
     return nil, what, code
   end

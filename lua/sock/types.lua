@@ -1027,7 +1027,7 @@ function sock.serve(addr, handler, options) end
 function sock.serve_udp(addr, handler, options) end
 
 ---Stops accepting, lets connections where nothing is under way see their end
----(in a read, nothing buffered, a write last or nothing at all yet), the others
+---(in a read, nothing buffered, a write last), the others
 ---finish for so long, and cancels the rest; waits for their end. In a handler,
 ---its own connection is left out.
 ---@param grace? number # seconds; 0 if absent
