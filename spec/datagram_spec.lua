@@ -235,6 +235,19 @@ describe("recvmany", function()
     assert.same({ { "x" }, { sock.address("unix:") } }, { b:recvmany() })
   end)
 
+  for _, type in ipairs { "dgram", "seqpacket" } do
+    it("leaves no descriptor open that came with a message: " .. type, function()
+      local a <close>, b_ = pair(type)
+      local b <close> = b_
+      local one, other = pair("stream")
+      assert(a:sendmsg { data = "x", control = { fds = { one } } })
+      assert.same({ "x" }, (b:recvmany()))
+      one:close()
+      assert.equal(1, select("#", other:settimeout(1):recv())) -- the end
+      other:close()
+    end)
+  end
+
   it("raises for a count or size that is none", function()
     local a <close>, other = pair()
     local _ <close> = other

@@ -232,8 +232,13 @@ static void leaveblock(lua_State *L, int index) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &blockkey);
 }
 
-/* Clears the first n messages, each with `size` bytes of room. */
-static void prepare(const Block *b, unsigned n, size_t size) {
+/*
+** Clears the first n messages, each with `size` bytes of room. A Unix socket
+** has no segments: without room for control data the kernel keeps to itself
+** the descriptors that came with a message, which nobody here would close.
+*/
+static void prepare(const sock_Socket *s, const Block *b, unsigned n,
+                    size_t size) {
   for (unsigned i = 0; i < n; i++) {
     Slot *slot = &b->slot[i];
     struct msghdr *m = &b->message[i].msg_hdr;
@@ -246,7 +251,7 @@ static void prepare(const Block *b, unsigned n, size_t size) {
     m->msg_name = &slot->from.u;
     m->msg_namelen = sizeof slot->from.u;
     m->msg_control = slot->control.bytes;
-    m->msg_controllen = sizeof slot->control.bytes;
+    m->msg_controllen = s->family != AF_UNIX ? sizeof slot->control.bytes : 0;
   }
 }
 
@@ -301,7 +306,7 @@ static void append(lua_State *L, const sock_Socket *s, const Block *b,
 static int receive(sock_Socket *s, const Block *b, unsigned n, size_t size) {
   int got;
   do {
-    prepare(b, n, size);
+    prepare(s, b, n, size);
     got = platform_recvmany(s->watch.fd, b->message, n, SOCK_TRUNC);
   } while (got < 0 && errno == EINTR);
   return got;
