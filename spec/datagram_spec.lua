@@ -315,6 +315,20 @@ describe("segmentation offload", function()
     end)
   end
 
+  it("is seen behind all that the kernel can be asked to tell", function()
+    local s <close>, r_ = connected()
+    local r <close> = r_
+    if not offload(s, r) then
+      return pending("no segmentation offload here")
+    end
+    local told = { [35] = 1, [37] = 0x1a, [40] = 1, [75] = 1, [82] = 1 }
+    for number, value in pairs(told) do -- SO_TIMESTAMPNS, SO_TIMESTAMPING, SO_RXQ_OVFL …
+      r:setsockopt(1, number, string.pack("i4", value))
+    end
+    assert(s:send("aaaabbbbcc"))
+    assert.same({ "aaaa", "bbbb", "cc" }, (r:recvmany()))
+  end)
+
   it("tells what recvmany cut of it", function()
     local s <close>, r_ = connected()
     local r <close> = r_

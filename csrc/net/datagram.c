@@ -162,7 +162,8 @@ typedef struct Slot {
   sock_Sockaddr from;
   union {
     struct cmsghdr align;
-    char bytes[128]; /* for a segment's length, behind two timestamps */
+    char bytes[256]; /* for a segment's length, behind all that stands before
+                        it: timestamps, drops, mark, priority */
   } control;
 } Slot;
 
