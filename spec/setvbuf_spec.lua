@@ -1,6 +1,7 @@
 -- setvbuf, flush: what full-buffered output does, and when it leaves.
 
 local sock = require "sock"
+local finalizer = require "spec.support.finalizer"
 local peer = require "spec.support.peer"
 
 local pack = table.pack
@@ -53,6 +54,14 @@ describe("setvbuf", function()
     assert.equal(a, a:flush())
     assert.equal("one 2\5three", b:settimeout(1):recv())
     assert.equal(a, a:flush())
+  end)
+
+  it("holds nothing for a socket that a finalizer closes meanwhile", function()
+    local a, _, _ <close> = pair()
+    local number = 10 ^ 30 -- its text is made by the write
+    local _ <close> = finalizer(function() a:close() end)
+    local s, _, code, sent = a:write(number)
+    assert.same({ n = 3, nil, "EBADF", 0 }, pack(s, code, sent))
   end)
 
   it("takes empty writes", function()
