@@ -195,7 +195,8 @@ static int recvfrom_try(lua_State *L, int why) {
 static int recvfromstream_try(lua_State *L, int why) {
   const sock_Socket *s = lua_touserdata(L, 1);
   sock_Sockaddr peer;
-  int got = sock_recvtry(L, why);
+  int oob = (int)lua_tointeger(L, 3) & MSG_OOB;
+  int got = oob ? recv_try(L, why) : sock_recvtry(L, why);
   if (got != 1 || lua_isnil(L, -1))
     return got;
   if (sock_peername(s, &peer) == 0)
