@@ -127,7 +127,7 @@ static int sendmany_try(lua_State *L, int why) {
     if (went <= 0 && sent > 0)
       break;
     if (went <= 0)
-      return sock_wouldblock(err) ? SOCK_WANTWRITE : failsend(L, err);
+      return sock_wouldblock(err) ? sock_waitstosend(s) : failsend(L, err);
     sent += went;
   }
   lua_pushinteger(L, sent);

@@ -83,7 +83,7 @@ static int sendto_try(lua_State *L, int why) {
     return 1;
   }
   if (why == 0 && fits && sock_wouldblock(err))
-    return SOCK_WANTWRITE;
+    return sock_waitstosend(s);
   sock_toaddress(L, 3, &to);
   return sock_fail(L, fits ? err : EAFNOSUPPORT, "sendto %s",
                    sock_addresstext(L, &to));

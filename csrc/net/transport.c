@@ -120,6 +120,13 @@ ssize_t sock_transmitto(sock_Socket *s, const char *data, size_t n,
   return sent;
 }
 
+int sock_waitstosend(const sock_Socket *s) {
+  struct pollfd p = {s->watch.fd, POLLOUT, 0};
+  if (s->family == AF_UNIX && s->type != SOCK_STREAM && poll(&p, 1, 0) > 0)
+    return SOCK_WANTPAUSE;
+  return SOCK_WANTWRITE;
+}
+
 /* ------------------------------------------- the bare one, as a transport */
 
 static ptrdiff_t bare_receive(void *self, char *data, size_t n) {
