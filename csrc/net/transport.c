@@ -129,9 +129,16 @@ int sock_waitstosend(const sock_Socket *s) {
 
 /* ------------------------------------------- the bare one, as a transport */
 
+/*
+** What a transport receives may be for another than the one who called: for a
+** reader where a writer called it, or the other way. For bytes that are gone
+** no event will come, so whoever waits for some looks again.
+*/
 static ptrdiff_t bare_receive(void *self, char *data, size_t n) {
   sock_Socket *s = self;
   ssize_t got = receive(s, data, n, 0);
+  if (got > 0)
+    sock_wakewaiters(&s->watch, SOCK_READ);
   if (got >= 0)
     return got;
   if (!sock_wouldblock(errno))
