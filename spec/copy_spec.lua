@@ -295,6 +295,36 @@ describe("sock.copy", function()
   end)
 end)
 
+describe("sock.copy at an urgent mark", function()
+  local function urgent()
+    local a, b, closer = tcppair()
+    assert(a:write("abc"))
+    assert(a:send("!", "oob"))
+    assert(a:write("def"))
+    return a, b, closer
+  end
+
+  it("goes on behind it, as read does", function()
+    local a, b, _ <close> = urgent()
+    local c, d, _ <close> = unixpair()
+    a:shutdown("send")
+    assert.equal(6, sock.copy(b, c))
+    assert.equal("abcdef", d:read(6))
+  end)
+
+  it("goes on behind it also while no end is in sight, and waits asleep", function()
+    local a, b, _ <close> = urgent()
+    local c, d, _ <close> = unixpair()
+    local copier = sock.spawn(sock.copy, b, c)
+    assert.equal("abcdef", d:settimeout(2):read(6))
+    local cpu = os.clock()
+    sock.sleep(0.2)
+    assert.is_true(os.clock() - cpu < 0.1)
+    a:shutdown("send")
+    assert.equal(6, copier:join(2))
+  end)
+end)
+
 describe("sock.relay", function()
   for name, pair in pairs(pairsof) do
     it("moves both ways and carries each end over, over " .. name, function()

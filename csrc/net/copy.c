@@ -32,6 +32,7 @@ typedef struct Copier {
   lua_Integer moved;
   unsigned char plain; /* the kernel refuses: read and write */
   unsigned char begun; /* the transport was offered what is to be pushed */
+  unsigned char dry;   /* the last splice from there found nothing */
 } Copier;
 
 /* User values: the ends, which must live as long as it does. */
@@ -137,6 +138,28 @@ static int waitorfail(lua_State *L, const Copier *c, int err) {
                               : fail(L, &c->from, err);
 }
 
+/*
+** By splice(2): bytes, or -1 and errno. It does not step over an urgent mark:
+** there it says that nothing, or nothing more, is to come. A receive does.
+*/
+static ssize_t pullpipe(lua_State *L, Copier *c) {
+  sock_Socket *s = c->from.s;
+  if (!sock_mayread(s))
+    return -1;
+  ssize_t got = sock_splicein(s->watch.fd, c->pipe[1], c->left);
+  if (got > 0) {
+    s->takes++;
+    c->inpipe = (size_t)got;
+    c->dry = 0;
+  } else if (got == 0 || sock_wouldblock(errno)) {
+    int again = c->dry || s->watch.urgent || got == 0;
+    c->dry = 1;
+    if (s->protocol == IPPROTO_TCP && again)
+      return sock_fill(L, s);
+  }
+  return got;
+}
+
 static int pull_try(lua_State *L, int why) {
   Copier *c = lua_touserdata(L, COPIER);
   sock_Socket *s = c->from.s;
@@ -149,13 +172,8 @@ static int pull_try(lua_State *L, int why) {
   if (c->inpipe > 0 || arrived(&c->from) > 0)
     return answer(L, 1);
   if (!c->plain) {
-    if (sock_mayread(s))
-      got = sock_splicein(s->watch.fd, c->pipe[1], c->left);
+    got = pullpipe(L, c);
     err = errno;
-    if (got > 0) {
-      s->takes++;
-      c->inpipe = (size_t)got;
-    }
     if (got < 0 && isspliceless(err))
       c->plain = 1;
   }
