@@ -97,21 +97,32 @@ static size_t optcount(lua_State *L, int arg) {
   return n >= 9e18 ? SIZE_MAX : (size_t)luaL_checkinteger(L, arg);
 }
 
-/* What was pulled and not pushed goes back to where it came from. */
+/*
+** What was pulled and not pushed goes back to where it came from: before what
+** another has received since. Without memory it raises, and it stays.
+*/
 static void giveback(lua_State *L, Copier *c) {
-  while (c->inpipe > 0) {
-    size_t room = c->inpipe;
-    char *end =
-        isclosed(&c->from) ? NULL : sock_bufferroom(L, &c->from.s->in, &room);
-    ssize_t got = -1;
-    if (end != NULL)
-      got = read(c->pipe[0], end, least(room, c->inpipe));
-    if (got <= 0)
-      break;
-    c->from.s->in.end += (size_t)got;
-    c->inpipe -= (size_t)got;
+  sock_Socket *s = c->from.s;
+  size_t len = sock_bufferlen(&s->in), room = c->inpipe + len;
+  sock_Buffer b = {NULL, 0, 0, 0};
+  ssize_t got = 1;
+  if (isclosed(&c->from)) /* nobody is there to have it */
+    c->inpipe = 0;
+  if (c->inpipe == 0)
+    return;
+  if (sock_bufferroom(L, &b, &room) == NULL)
+    luaL_error(L, "not enough memory");
+  for (; c->inpipe > 0 && got > 0; c->inpipe -= (size_t)got) {
+    got = read(c->pipe[0], b.data + b.end, c->inpipe);
+    got = got > 0 ? got : 0;
+    b.end += (size_t)got;
   }
   c->inpipe = 0;
+  if (len > 0) /* there is room for it */
+    (void)sock_bufferadd(L, &b, sock_bufferdata(&s->in), len);
+  sock_bufferfree(L, &s->in);
+  s->in = b;
+  s->takes++; /* who is in the middle of a read begins anew */
 }
 
 static void closepipe(Copier *c) {
