@@ -1,6 +1,8 @@
 -- sock.copy and sock.relay.
 
 local sock = require "sock"
+local core = require "sock.core"
+local finalizer = require "spec.support.finalizer"
 local peer = require "spec.support.peer"
 
 local pack = table.pack
@@ -279,6 +281,16 @@ describe("sock.copy", function()
     assert.has_error(function() sock.copy(a, b) end, "attempt to use a closed socket")
     assert.has_error(function() sock.relay(a, f) end,
       "bad argument #2 to 'relay' (socket expected)")
+  end)
+
+  it("refuses a Lua file that a finalizer closes as it begins", function()
+    local f, b = file("x"), assert(sock.socketpair())
+    local copier = core.copier
+    local _ <close> = finalizer(function() f:close() end)
+    local ok, message = pcall(copier, f, b)
+    b:close()
+    assert.is_false(ok)
+    assert.matches("closed file", message)
   end)
 
   it("fails with a Lua file that has no position", function()

@@ -81,13 +81,17 @@ static int openfile(End *e) {
   return e->at < 0 ? errno : 0;
 }
 
+static void checkfile(lua_State *L, const End *e) {
+  if (e->file != NULL && e->file->closef == NULL)
+    luaL_error(L, "attempt to use a closed file");
+}
+
 static void checkend(lua_State *L, int arg, End *e) {
   e->file = luaL_testudata(L, arg, LUA_FILEHANDLE);
+  checkfile(L, e);
   if (e->file == NULL) {
     e->s = sock_checkopen(L, arg);
     luaL_argcheck(L, e->s->type == SOCK_STREAM, arg, "not a stream");
-  } else if (e->file->closef == NULL) {
-    luaL_error(L, "attempt to use a closed file");
   }
 }
 
@@ -366,6 +370,8 @@ static int l_copier(lua_State *L) {
   lua_setiuservalue(L, -2, FROM);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, -2, TO);
+  checkfile(L, &from); /* a finalizer may have closed it */
+  checkfile(L, &to);
   int err = from.file != NULL ? openfile(&from) : 0;
   if (err == 0 && to.file != NULL)
     err = openfile(&to);
