@@ -233,6 +233,23 @@ describe("a stream over a transport", function()
     assert.same({ 6, 5 }, { relay:join() })
   end)
 
+  it("is what a copy goes through that began before it was there", function()
+    for _, way in ipairs { "from", "to" } do
+      local a, b = sock.socketpair()
+      local c, d = sock.socketpair()
+      local _ <close> = closing(a, b, c, d)
+      local copier = sock.spawn(sock.copy, b, c)
+      sock.sleep(0.01)
+      for _, s in ipairs(way == "from" and { a, b } or { c, d }) do
+        assert(cipher.install(s))
+      end
+      assert(a:write("hello"))
+      assert.equal("hello", d:settimeout(5):read(5))
+      a:shutdown("send")
+      assert.equal(5, copier:join(5))
+    end
+  end)
+
   it("copies a file through it", function()
     local _ <close>, a, b = over(sock.socketpair)
     local text = source()

@@ -137,6 +137,13 @@ static void closepipe(Copier *c) {
   }
 }
 
+/* A terminal is asked before it is used, which only a read does; and what
+** stands over a descriptor is not the kernel's. */
+static int needsread(const End *e) {
+  return e->s != NULL &&
+         (e->s->kind == SOCK_KIND_TERMINAL || e->s->over.transport != NULL);
+}
+
 /* The kernel refuses: what is in the pipe is read, and no more comes. */
 static void goplain(lua_State *L, Copier *c) {
   if (c->from.s != NULL) {
@@ -144,6 +151,12 @@ static void goplain(lua_State *L, Copier *c) {
     giveback(L, c);
   }
   c->plain = 1;
+}
+
+/* A transport may have been put over an end while it waited. */
+static void lookagain(lua_State *L, Copier *c) {
+  if (!c->plain && (needsread(&c->from) || needsread(&c->to)))
+    goplain(L, c);
 }
 
 /* ---------------------------------------------------------------- pull */
@@ -184,6 +197,7 @@ static int pull_try(lua_State *L, int why) {
     return fail(L, &c->from, why);
   if (s->watch.fd < 0)
     return fail(L, &c->from, EBADF);
+  lookagain(L, c);
   if (c->inpipe > 0 || arrived(&c->from) > 0)
     return answer(L, 1);
   if (!c->plain) {
@@ -284,6 +298,7 @@ static ssize_t putsome(lua_State *L, Copier *c) {
 static int prepare(lua_State *L, Copier *c) {
   if (isclosed(&c->to) || (c->from.s == NULL && isclosed(&c->from)))
     return fail(L, &c->to, EBADF);
+  lookagain(L, c);
   if (c->to.s == NULL)
     return 0;
   if (!c->begun && sock_istorn(c->to.s)) /* a write was torn there */
@@ -349,13 +364,6 @@ static int c_close(lua_State *L) {
 static int c_gc(lua_State *L) {
   closepipe(checkcopier(L));
   return 0;
-}
-
-/* A terminal is asked before it is used, which only a read does; and what
-** stands over a descriptor is not the kernel's. */
-static int needsread(const End *e) {
-  return e->s != NULL &&
-         (e->s->kind == SOCK_KIND_TERMINAL || e->s->over.transport != NULL);
 }
 
 static int l_copier(lua_State *L) {
