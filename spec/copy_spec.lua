@@ -1,6 +1,8 @@
 -- sock.copy and sock.relay.
 
 local sock = require "sock"
+local core = require "sock.core"
+local finalizer = require "spec.support.finalizer"
 local peer = require "spec.support.peer"
 local again = require "spec.support.again"
 local fixtures = require "spec.support.fixtures"
@@ -123,7 +125,24 @@ for name, pair in pairs(pairsof) do
       end
     end)
 
-    it("loses nothing to a cancel", function()
+    it("gives it back before what a read has received since", function()
+    local a, b, _ <close> = unixpair()
+    local c, _, _ <close> = unixpair()
+    c:settimeout(0)
+    repeat until not c:send(("x"):rep(65536))
+    c:settimeout(0.1)
+    assert(a:write("one, "))
+    local copier = sock.spawn(sock.copy, b, c)
+    sock.sleep(0.01)
+    local reader = sock.spawn(b.read, b, 15)
+    sock.sleep(0.01)
+    assert(a:write("two, "))
+    assert.equal("ETIMEDOUT", select(3, copier:join()))
+    assert(a:write("three"))
+    assert.equal("one, two, three", reader:join(2))
+  end)
+
+  it("loses nothing to a cancel", function()
       local a, b, _ <close> = pair()
       local c, d, _ <close> = pair()
       assert(a:write("one"))
@@ -249,6 +268,16 @@ describe("sock.copy", function()
       "bad argument #2 to 'relay' (socket expected)")
   end)
 
+  it("refuses a Lua file that a finalizer closes as it begins", function()
+    local f, b = file("x"), assert(sock.socketpair())
+    local copier = core.copier
+    local _ <close> = finalizer(function() f:close() end)
+    local ok, message = pcall(copier, f, b)
+    b:close()
+    assert.is_false(ok)
+    assert.matches("closed file", message)
+  end)
+
   it("fails with a Lua file that has no position", function()
     local a, _, _ <close> = unixpair()
     local p <close> = assert(io.popen("exit"))
@@ -277,6 +306,36 @@ describe("sock.copy", function()
     assert.equal("EBADF", select(3, task:join()))
     assert.equal(select(4, task:join()), #d:read("a"))
     assert.is_nil(b:read())
+  end)
+end)
+
+describe("sock.copy at an urgent mark", function()
+  local function urgent()
+    local a, b, closer = tcppair()
+    assert(a:write("abc"))
+    assert(a:send("!", "oob"))
+    assert(a:write("def"))
+    return a, b, closer
+  end
+
+  it("goes on behind it, as read does", function()
+    local a, b, _ <close> = urgent()
+    local c, d, _ <close> = unixpair()
+    a:shutdown("send")
+    assert.equal(6, sock.copy(b, c))
+    assert.equal("abcdef", d:read(6))
+  end)
+
+  it("goes on behind it also while no end is in sight, and waits asleep", function()
+    local a, b, _ <close> = urgent()
+    local c, d, _ <close> = unixpair()
+    local copier = sock.spawn(sock.copy, b, c)
+    assert.equal("abcdef", d:settimeout(2):read(6))
+    local cpu = os.clock()
+    sock.sleep(0.2)
+    assert.is_true(os.clock() - cpu < 0.1)
+    a:shutdown("send")
+    assert.equal(6, copier:join(2))
   end)
 end)
 

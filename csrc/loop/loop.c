@@ -228,6 +228,13 @@ static void wakewanting(sock_Loop *loop, sock_Link *queue, unsigned what) {
     sock_wake(loop, w, 0);
 }
 
+void sock_wakewaiters(sock_Watch *w, unsigned what) {
+  wakewanting(w->loop, &w->readers, what);
+  wakewanting(w->loop, &w->writers, what);
+  if (!sock_listempty(&w->observers))
+    sock_wakeobservers(w, what);
+}
+
 void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
   sock_Watch *w = sock_watchof(loop, fd);
   if (w == NULL || w->generation != generation)
@@ -248,10 +255,7 @@ void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
     w->erroronly = 1;
   if (what & w->flushing)
     w->flush(w);
-  wakewanting(loop, &w->readers, what);
-  wakewanting(loop, &w->writers, what);
-  if (!sock_listempty(&w->observers))
-    sock_wakeobservers(w, what);
+  sock_wakewaiters(w, what);
 }
 
 unsigned sock_wanted(const sock_Watch *w) {

@@ -172,6 +172,9 @@ int sock_register(sock_Watch *w);
 ** before every wait. */
 void sock_flushdirty(sock_Loop *loop);
 
+/* Wakes who waits for this, in either queue, and its observers. */
+void sock_wakewaiters(sock_Watch *w, unsigned what);
+
 /* Before its descriptor is closed or given away: ends its registration and
 ** every wait for it, as closed. */
 void sock_unregister(sock_Watch *w, int forget);

@@ -339,15 +339,23 @@ static const Kind *checkkind(lua_State *L, const char *name, int family) {
   return NULL;
 }
 
+/* The key below the top, a text without a zero byte: so each kind stands there
+** once, and there is room for all. */
+static const char *checkname(lua_State *L) {
+  const char *name =
+      lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+  if (name == NULL || strlen(name) != lua_rawlen(L, -2))
+    blame(L, "a kind of control data is a name");
+  return name;
+}
+
 size_t sock_encodecontrol(lua_State *L, int index, int family,
                           sock_Control *control) {
   size_t used = 0;
   memset(control, 0, sizeof *control);
   lua_pushnil(L);
   while (lua_next(L, index)) {
-    lua_pushvalue(L, -2);
-    const Kind *k = checkkind(L, luaL_tolstring(L, -1, NULL), family);
-    lua_pop(L, 2);
+    const Kind *k = checkkind(L, checkname(L), family);
     struct cmsghdr *c = (void *)(control->bytes + used);
     size_t len = k->encode(L, (char *)CMSG_DATA(c));
     c->cmsg_level = k->level;

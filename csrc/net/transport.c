@@ -125,11 +125,25 @@ ssize_t sock_transmitto(sock_Socket *s, const char *data, size_t n,
   return sent;
 }
 
+int sock_waitstosend(const sock_Socket *s) {
+  struct pollfd p = {s->watch.fd, POLLOUT, 0};
+  if (s->family == AF_UNIX && s->type != SOCK_STREAM && poll(&p, 1, 0) > 0)
+    return SOCK_WANTPAUSE;
+  return SOCK_WANTWRITE;
+}
+
 /* ------------------------------------------- the bare one, as a transport */
 
+/*
+** What a transport receives may be for another than the one who called: for a
+** reader where a writer called it, or the other way. For bytes that are gone
+** no event will come, so whoever waits for some looks again.
+*/
 static ptrdiff_t bare_receive(void *self, char *data, size_t n) {
   sock_Socket *s = self;
   ssize_t got = receive(s, data, n, 0);
+  if (got > 0)
+    sock_wakewaiters(&s->watch, SOCK_READ);
   if (got >= 0)
     return got;
   if (!sock_wouldblock(errno))

@@ -79,9 +79,9 @@ end
 
 --- The urgent byte of a stream, as soon as it is there: until then the
 -- kernel says EINVAL and offers nothing to wait for.
-function peer.urgent(s)
+function peer.urgent(s, call)
   for _ = 1, 5000 do
-    local byte, message, code = s:recv(1, "oob")
+    local byte, message, code = s[call or "recv"](s, 1, "oob")
     if code ~= "EINVAL" then
       return byte, message, code
     end
