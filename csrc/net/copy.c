@@ -83,6 +83,8 @@ static int openfile(End *e) {
 static void checkend(lua_State *L, int arg, End *e) {
   e->file = luaL_testudata(L, arg, LUA_FILEHANDLE);
   if (e->file == NULL) {
+    if (sock_testobject(L, arg, &sock_socketclass) == NULL)
+      luaL_typeerror(L, arg, "socket or file");
     e->s = sock_checkopen(L, arg);
     luaL_argcheck(L, e->s->type == SOCK_STREAM, arg, "not a stream");
   } else if (e->file->closef == NULL) {
