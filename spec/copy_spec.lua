@@ -290,6 +290,32 @@ describe("sock.copy", function()
     end
   end)
 
+  it("refuses a Lua file that is open for the other way only", function()
+    local a, b, _ <close> = unixpair()
+    local path = os.tmpname()
+    local out <close> = assert(io.open(path, "w"))
+    local source <close> = assert(io.open(path))
+    os.remove(path)
+    a:write("data")
+    assert.has_error(function() sock.copy(out, a) end,
+      "bad argument #1 to 'copy' (file is not open for reading)")
+    assert.has_error(function() sock.copy(b, source) end,
+      "bad argument #2 to 'copy' (file is not open for writing)")
+    assert.equal("data", b:read(4))
+  end)
+
+  it("says which end was closed meanwhile", function()
+    local a, b, _ <close> = unixpair()
+    local f = file(data)
+    local task = sock.spawn(sock.copy, f, a)
+    sock.step(0)
+    f:close()
+    local reader = sock.spawn(b.read, b, "a")
+    assert.equal("copy: closed", select(2, task:join()))
+    a:close()
+    assert.equal(select(4, task:join()), #reader:join())
+  end)
+
   it("fails with a Lua file that has no position", function()
     local a, _, _ <close> = unixpair()
     local p <close> = assert(io.popen("exit"))

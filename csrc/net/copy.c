@@ -80,7 +80,13 @@ static int openfile(End *e) {
   return e->at < 0 ? errno : 0;
 }
 
-static void checkend(lua_State *L, int arg, End *e) {
+static int isopenfor(FILE *f, int mode) {
+  int flags = fcntl(fileno(f), F_GETFL);
+  return flags >= 0 &&
+         ((flags & O_ACCMODE) == mode || (flags & O_ACCMODE) == O_RDWR);
+}
+
+static void checkend(lua_State *L, int arg, End *e, int mode) {
   e->file = luaL_testudata(L, arg, LUA_FILEHANDLE);
   if (e->file == NULL) {
     if (sock_testobject(L, arg, &sock_socketclass) == NULL)
@@ -89,6 +95,10 @@ static void checkend(lua_State *L, int arg, End *e) {
     luaL_argcheck(L, e->s->type == SOCK_STREAM, arg, "not a stream");
   } else if (e->file->closef == NULL) {
     luaL_error(L, "attempt to use a closed file");
+  } else {
+    luaL_argcheck(L, isopenfor(e->file->f, mode), arg,
+                  mode == O_RDONLY ? "file is not open for reading"
+                                   : "file is not open for writing");
   }
 }
 
@@ -251,8 +261,10 @@ static ssize_t putsome(lua_State *L, Copier *c) {
 
 /* What stands before the first byte: 0, or what the try answers. */
 static int prepare(lua_State *L, Copier *c) {
-  if (isclosed(&c->to) || (c->from.s == NULL && isclosed(&c->from)))
+  if (isclosed(&c->to))
     return fail(L, &c->to, EBADF);
+  if (c->from.s == NULL && isclosed(&c->from))
+    return fail(L, &c->from, EBADF);
   if (c->to.s == NULL)
     return 0;
   if (!c->begun && sock_istorn(c->to.s)) /* a write was torn there */
@@ -329,8 +341,8 @@ static int needsread(const End *e) {
 
 static int l_copier(lua_State *L) {
   End from = {NULL, NULL, 0}, to = {NULL, NULL, 0};
-  checkend(L, 1, &from);
-  checkend(L, 2, &to);
+  checkend(L, 1, &from, O_RDONLY);
+  checkend(L, 2, &to, O_WRONLY);
   size_t left = optcount(L, 3);
   Copier *c = sock_newobject(L, &sock_copierclass, sizeof *c, 2);
   c->pipe[0] = c->pipe[1] = -1;
