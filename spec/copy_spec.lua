@@ -278,6 +278,58 @@ describe("sock.copy", function()
     assert.matches("closed file", message)
   end)
 
+  it("names itself and its argument, where it was called", function()
+    local a, b, _ <close> = unixpair()
+    local u <close> = assert(sock.socket("inet", "dgram"))
+    local x, y = assert(sock.socketpair())
+    x:close()
+    y:close()
+    local cases = {
+      { "copy", a, "b", nil, "bad argument #2 to 'copy' (socket or file expected, got string)" },
+      { "copy", nil, b, nil, "bad argument #1 to 'copy' (socket or file expected, got nil)" },
+      { "copy", a, u, nil, "bad argument #2 to 'copy' (not a stream)" },
+      { "copy", a, b, -1, "bad argument #3 to 'copy' (count must not be negative)" },
+      { "copy", a, b, {}, "bad argument #3 to 'copy' (number expected, got table)" },
+      { "copy", x, b, nil, "attempt to use a closed socket" },
+      { "relay", u, b, nil, "bad argument #1 to 'relay' (not a stream)" },
+      { "relay", a, nil, nil, "bad argument #2 to 'relay' (socket expected)" },
+      { "relay", a, x, nil, "attempt to use a closed socket" },
+    }
+    local line = debug.getinfo(1, "l").currentline + 3
+    for _, case in ipairs(cases) do
+      local _, message = pcall(function()
+        local _ = sock[case[1]](case[2], case[3], case[4])
+      end)
+      assert.equal(("copy_spec.lua:%d: %s"):format(line, case[5]), message:match("[^/]*$"))
+    end
+  end)
+
+  it("refuses a Lua file that is open for the other way only", function()
+    local a, b, _ <close> = unixpair()
+    local path = os.tmpname()
+    local out <close> = assert(io.open(path, "w"))
+    local source <close> = assert(io.open(path))
+    os.remove(path)
+    a:write("data")
+    assert.has_error(function() sock.copy(out, a) end,
+      "bad argument #1 to 'copy' (file is not open for reading)")
+    assert.has_error(function() sock.copy(b, source) end,
+      "bad argument #2 to 'copy' (file is not open for writing)")
+    assert.equal("data", b:read(4))
+  end)
+
+  it("says which end was closed meanwhile", function()
+    local a, b, _ <close> = unixpair()
+    local f = file(data)
+    local task = sock.spawn(sock.copy, f, a)
+    sock.step(0)
+    f:close()
+    local reader = sock.spawn(b.read, b, "a")
+    assert.equal("copy: closed", select(2, task:join()))
+    a:close()
+    assert.equal(select(4, task:join()), #reader:join())
+  end)
+
   it("fails with a Lua file that has no position", function()
     local a, _, _ <close> = unixpair()
     local p <close> = assert(io.popen("exit"))

@@ -496,6 +496,15 @@ for _, case in ipairs(families) do
       assert.equal(r:getsockname(), assert(s:recvmsg()).from)
     end)
 
+    it("fail where the interface to leave by is not there", function()
+      local s <close> = bound(case)
+      for _, interface in ipairs { "nonesuch", "lo\0x", 0x7fffffff } do
+        local control = { pktinfo = { interface = interface } }
+        local sent, _, code = s:sendmsg { data = "x", to = s:getsockname(), control = control }
+        assert.same({ nil, "ENODEV" }, { sent, code })
+      end
+    end)
+
     it("tell TTL and TOS, and set them", function()
       local s <close> = bound(case)
       local r <close> = bound(case)

@@ -150,20 +150,25 @@ static void getinfo6(lua_State *L, const char *data, size_t len,
   pushinfo(L, (unsigned)info.ipi6_ifindex, &a);
 }
 
+/* The interface at the top. One that is not there (any more) is the kernel's
+** to refuse: no interface has the index that this gives. */
+static unsigned checkinterface(lua_State *L) {
+  if (lua_type(L, -1) != LUA_TSTRING)
+    return (unsigned)checknumber(L, "interface", 0, INT32_MAX);
+  size_t len;
+  const char *name = lua_tolstring(L, -1, &len);
+  unsigned interface = strlen(name) == len ? if_nametoindex(name) : 0;
+  return interface != 0 ? interface : UINT32_MAX;
+}
+
 /* The interface and the address of the table at the top; family AF_UNSPEC:
 ** no address. */
 static unsigned checkinfo(lua_State *L, sock_Sockaddr *a) {
   unsigned interface = 0;
   sock_clearaddress(a);
   checkkeys(L, "pktinfo", "interface", "address", "");
-  if (field(L, "interface")) {
-    if (lua_type(L, -1) == LUA_TSTRING)
-      interface = if_nametoindex(lua_tostring(L, -1));
-    else
-      interface = (unsigned)checknumber(L, "interface", 0, INT32_MAX);
-    if (interface == 0 && lua_type(L, -1) == LUA_TSTRING)
-      blame(L, lua_pushfstring(L, "no interface '%s'", lua_tostring(L, -1)));
-  }
+  if (field(L, "interface"))
+    interface = checkinterface(L);
   lua_pop(L, 1);
   if (field(L, "address") && !sock_toaddress(L, -1, a)) {
     size_t len;

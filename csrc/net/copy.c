@@ -86,12 +86,24 @@ static void checkfile(lua_State *L, const End *e) {
     luaL_error(L, "attempt to use a closed file");
 }
 
-static void checkend(lua_State *L, int arg, End *e) {
+static int isopenfor(FILE *f, int mode) {
+  int flags = fcntl(fileno(f), F_GETFL);
+  return flags >= 0 &&
+         ((flags & O_ACCMODE) == mode || (flags & O_ACCMODE) == O_RDWR);
+}
+
+static void checkend(lua_State *L, int arg, End *e, int mode) {
   e->file = luaL_testudata(L, arg, LUA_FILEHANDLE);
   checkfile(L, e);
   if (e->file == NULL) {
+    if (sock_testobject(L, arg, &sock_socketclass) == NULL)
+      luaL_typeerror(L, arg, "socket or file");
     e->s = sock_checkopen(L, arg);
     luaL_argcheck(L, e->s->type == SOCK_STREAM, arg, "not a stream");
+  } else {
+    luaL_argcheck(L, isopenfor(e->file->f, mode), arg,
+                  mode == O_RDONLY ? "file is not open for reading"
+                                   : "file is not open for writing");
   }
 }
 
@@ -301,8 +313,10 @@ static ssize_t putsome(lua_State *L, Copier *c) {
 
 /* What stands before the first byte: 0, or what the try answers. */
 static int prepare(lua_State *L, Copier *c) {
-  if (isclosed(&c->to) || (c->from.s == NULL && isclosed(&c->from)))
+  if (isclosed(&c->to))
     return fail(L, &c->to, EBADF);
+  if (c->from.s == NULL && isclosed(&c->from))
+    return fail(L, &c->from, EBADF);
   lookagain(L, c);
   if (c->to.s == NULL)
     return 0;
@@ -373,8 +387,8 @@ static int c_gc(lua_State *L) {
 
 static int l_copier(lua_State *L) {
   End from = {NULL, NULL, 0}, to = {NULL, NULL, 0};
-  checkend(L, 1, &from);
-  checkend(L, 2, &to);
+  checkend(L, 1, &from, O_RDONLY);
+  checkend(L, 2, &to, O_WRONLY);
   size_t left = optcount(L, 3);
   Copier *c = sock_newobject(L, &sock_copierclass, sizeof *c, 2);
   c->pipe[0] = c->pipe[1] = -1;

@@ -223,6 +223,8 @@ int sock_failsocket(lua_State *L, int index, const char *op, int err) {
   const char *why = NULL;
   if (s->over.transport != NULL && s->over.transport->reason != NULL)
     why = s->over.transport->reason(s->over.self, err);
+  else if (err == EBADF && s->watch.fd >= 0) /* a pipe's other direction … */
+    why = "Bad file descriptor";
   if (why != NULL)
     return sock_failsocketas(L, index, op, err, why);
   return sock_fail(L, err, "%s %s", op, pushsubject(L, index));
