@@ -25,7 +25,6 @@ local function status(method, known, file)
   return file and "200 OK" or known and "404 Not Found"
     or method and "501 Not Implemented" or "400 Bad Request"
 end
-
 local function handle(client)
   local method, target = sock.timeout(30, receive, client:setlimit(8192):setvbuf("full"))
   local known = method == "GET" or method == "HEAD"
