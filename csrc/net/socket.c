@@ -221,12 +221,16 @@ static const char *pushsubject(lua_State *L, int index) {
 int sock_failsocket(lua_State *L, int index, const char *op, int err) {
   const sock_Socket *s = lua_touserdata(L, index);
   const char *why = NULL;
-  if (s->over.transport != NULL && s->over.transport->reason != NULL)
+  if (s->over.transport != NULL && s->over.transport->reason != NULL &&
+      s->failed == err)
     why = s->over.transport->reason(s->over.self, err);
   else if (err == EBADF && s->watch.fd >= 0) /* a pipe's other direction … */
     why = "Bad file descriptor";
-  if (why != NULL)
-    return sock_failsocketas(L, index, op, err, why);
+  if (why != NULL) {
+    index = lua_absindex(L, index);
+    lua_pushstring(L, why); /* else a finalizer may release it meanwhile */
+    return sock_failsocketas(L, index, op, err, lua_tostring(L, -1));
+  }
   return sock_fail(L, err, "%s %s", op, pushsubject(L, index));
 }
 

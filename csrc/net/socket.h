@@ -35,6 +35,7 @@ typedef struct sock_Socket {
   int outerror;        /* of a flush that nobody has been told of */
   sock_Lower over;     /* the transport; NULL: the bare descriptor */
   int want;            /* what it waits for: SOCK_WANT… */
+  int failed;          /* errno of its call that failed */
   int family;          /* AF_…; -1 where it is no socket */
   int type;     /* SOCK_STREAM …; a pipe, terminal or file is a stream */
   int protocol; /* as the kernel has it */

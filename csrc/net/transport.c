@@ -194,7 +194,7 @@ static ssize_t settle(sock_Socket *s, ptrdiff_t answer) {
   if (answer >= 0)
     return answer;
   if (answer == SOCK_TRANSPORT_FAILED) {
-    errno = sock_wouldblock(errno) ? EPROTO : errno;
+    s->failed = errno = sock_wouldblock(errno) ? EPROTO : errno;
     return -1;
   }
   int read = answer == SOCK_TRANSPORT_WANTSREAD;

@@ -53,10 +53,10 @@ static size_t total(lua_State *L) {
 
 /* `halfway` may be another's, who is in the middle or was torn there. */
 static int failwrite(lua_State *L, sock_Socket *s, int err, size_t sent) {
-  if (sent > 0)
-    s->halfway = 0;
   int n = sock_failsocket(L, 1, "write", err);
   lua_pushinteger(L, (lua_Integer)sent);
+  if (sent > 0) /* and the caller knows how much of it went */
+    s->halfway = 0;
   return n + 1;
 }
 
