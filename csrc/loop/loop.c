@@ -340,8 +340,12 @@ int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
   runready(L, loop);
   if (loop->nready == 0 && !sock_listempty(&loop->failed))
     sock_reportfailed(L, loop);
-  if (until != NULL && !until->waiting)
-    return SOCK_TURNED;
+  if (until != NULL && !until->waiting) {
+    /* one that never needs to wait must not keep the kernel unasked either */
+    if (++loop->unpolled < SOCK_UNPOLLED)
+      return SOCK_TURNED;
+    seconds = 0;
+  }
   if (until == NULL && loop->tasks == 0) /* step: nothing to wait for */
     seconds = 0;
   double next = sock_untilnext(loop);
