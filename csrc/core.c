@@ -10,6 +10,7 @@
 #include "net/copy.h"
 #include "net/socket.h"
 #include "net/transport.h"
+#include "prompt.h"
 
 SOCK_API int luaopen_sock_core(lua_State *L);
 
@@ -50,6 +51,7 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_optionfunctions, 0);
   luaL_setfuncs(L, sock_namefunctions, 0);
   luaL_setfuncs(L, sock_resolvefunctions, 0);
+  luaL_setfuncs(L, sock_promptfunctions, 0);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
   return 1;

@@ -19,6 +19,9 @@ void sock_pushtrace(lua_State *L, int index) {
 static int tellstderr(lua_State *L) {
   const char *text = luaL_tolstring(L, 1, NULL);
   const char *trace = lua_tostring(L, 2);
+  sock_Prompt *prompt = sock_loop(L)->prompt;
+  if (prompt != NULL)
+    prompt->giveway(prompt, fileno(stderr), 1);
   (void)fprintf(stderr, "sock: a task failed: %s\n%s%s", text,
                 trace != NULL ? trace : "", trace != NULL ? "\n" : "");
   return 0;

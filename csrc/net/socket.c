@@ -219,6 +219,8 @@ static const char *pushsubject(lua_State *L, int index) {
 int sock_failsocket(lua_State *L, int index, const char *op, int err) {
   const sock_Socket *s = lua_touserdata(L, index);
   const char *why = NULL;
+  if (err == EBUSY && s->kind == SOCK_KIND_TERMINAL)
+    why = "the prompt reads the terminal";
   if (s->over.transport != NULL && s->over.transport->reason != NULL)
     why = s->over.transport->reason(s->over.self, err);
   if (why != NULL)

@@ -1,0 +1,1 @@
+return { repl = require "sock.core".prompt }
