@@ -4,6 +4,7 @@
 
 local core = require "sock.core"
 local copy = require "sock.copy"
+local prompt = require "sock.repl"
 local scope = require "sock.scope"
 
 return {
@@ -50,4 +51,7 @@ return {
   deadline = core.deadline,
   cancelled = core.cancelled,
   coroutine = core.coroutine(),
+
+  -- at the prompt
+  repl = prompt.repl,
 }
