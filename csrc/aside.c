@@ -3,9 +3,10 @@
 **
 ** The line is taken off the screen before the first text of a turn and put
 ** back after the turn. Nothing tells of a write to the terminal but the
-** functions that do it; so while tasks run inside readline, others stand in
-** for print, warn, io.write and file:write, and for those that would read
-** the terminal. At all other times the originals stand where they were.
+** functions that do it: print, warn, io.write and file:write. So the prompt
+** puts others in their place, once and for all, for `print(s:read())` fetches
+** print before it waits. Those that read the terminal have their refusing
+** stand-ins only while tasks run inside readline.
 */
 #include "base/platform.h"
 #include "prompt.h"
@@ -76,17 +77,9 @@ static int standard(lua_State *L, const char *place) {
   return fd;
 }
 
-/* Whether the last of the values to be written ends a line. */
-static int endsline(lua_State *L) {
-  size_t len = 0;
-  const char *text =
-      lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
-  return len > 0 && text[len - 1] == '\n';
-}
-
 static void giveway(lua_State *L, int fd, int whole) {
   sock_Prompt *prompt = sock_loop(L)->prompt;
-  if (prompt != NULL && lua_gettop(L) > 0)
+  if (prompt != NULL)
     prompt->giveway(prompt, fd, whole);
 }
 
@@ -96,25 +89,45 @@ static void refuse(lua_State *L, int fd) {
     luaL_error(L, "the prompt reads the terminal");
 }
 
+/* What is to be written, from `arg` on; wrong arguments are named here, since
+** the original does not know by what name it is called. */
+static void givewayto(lua_State *L, int arg, int fd) {
+  int whole = 1, top = lua_gettop(L);
+  for (int i = arg; i <= top; i++) {
+    size_t len;
+    const char *text = luaL_checklstring(L, i, &len);
+    if (len > 0)
+      whole = text[len - 1] == '\n';
+  }
+  if (top >= arg)
+    giveway(L, fd, whole);
+}
+
 static int aside_print(lua_State *L) {
-  sock_Prompt *prompt = sock_loop(L)->prompt;
-  if (prompt != NULL)
-    prompt->giveway(prompt, fileno(stdout), 1);
+  giveway(L, fileno(stdout), 1);
   return original(L);
 }
 
 static int aside_warn(lua_State *L) {
-  giveway(L, fileno(stderr), 1);
+  luaL_checkstring(L, 1);
+  givewayto(L, 1, fileno(stderr));
   return original(L);
 }
 
 static int aside_iowrite(lua_State *L) {
-  giveway(L, standard(L, "_IO_output"), endsline(L));
+  int fd = standard(L, "_IO_output");
+  if (fd < 0)
+    return luaL_error(L, "default output file is closed");
+  givewayto(L, 1, fd);
   return original(L);
 }
 
 static int aside_filewrite(lua_State *L) {
-  giveway(L, descriptor(L, 1), endsline(L));
+  luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  int fd = descriptor(L, 1);
+  if (fd < 0)
+    return luaL_error(L, "attempt to use a closed file");
+  givewayto(L, 2, fd);
   return original(L);
 }
 
@@ -140,11 +153,12 @@ static const struct {
   int table;
   const char *name;
   lua_CFunction function;
+  int stays;
 } rows[] = {
-    {GLOBAL, "print", aside_print},  {GLOBAL, "warn", aside_warn},
-    {IO, "write", aside_iowrite},    {IO, "read", aside_ioread},
-    {IO, "lines", aside_iolines},    {FILES, "write", aside_filewrite},
-    {FILES, "read", aside_fileread}, {FILES, "lines", aside_fileread},
+    {GLOBAL, "print", aside_print, 1},  {GLOBAL, "warn", aside_warn, 1},
+    {IO, "write", aside_iowrite, 1},    {FILES, "write", aside_filewrite, 1},
+    {IO, "read", aside_ioread, 0},      {IO, "lines", aside_iolines, 0},
+    {FILES, "read", aside_fileread, 0}, {FILES, "lines", aside_fileread, 0},
 };
 
 #define ROWS ((int)(sizeof rows / sizeof rows[0]))
@@ -184,8 +198,8 @@ static void pushstandin(lua_State *L, int pairs, int i) {
   lua_rawgeti(L, pairs, 2 * i + 2);
 }
 
-/* One row, where the table has `pairs`' value of index `from`, or, if that is
-** 0, any function: replaced by the other. */
+/* One row: the stand-in in the place of a function, or the original in the
+** place of its stand-in. */
 static void exchange(lua_State *L, int pairs, int i, int in) {
   if (pushtable(L, rows[i].table)) {
     lua_pushstring(L, rows[i].name);
@@ -207,17 +221,18 @@ static void exchange(lua_State *L, int pairs, int i, int in) {
   lua_pop(L, 1);
 }
 
-static void exchangeall(lua_State *L, int index, int in) {
+static void exchangeall(lua_State *L, int index, int stays, int in) {
   lua_getiuservalue(L, index, SOCK_LIVESTANDINS);
   for (int i = 0; i < ROWS; i++)
-    exchange(L, lua_gettop(L), i, in);
+    if (rows[i].stays == stays)
+      exchange(L, lua_gettop(L), i, in);
   lua_pop(L, 1);
 }
 
-void sock_standin(lua_State *L, int index) {
-  exchangeall(L, index, 1);
+void sock_standinwriters(lua_State *L, int index) {
+  exchangeall(L, index, 1, 1);
 }
 
-void sock_standout(lua_State *L, int index) {
-  exchangeall(L, index, 0);
+void sock_standinreaders(lua_State *L, int index, int in) {
+  exchangeall(L, index, 0, in);
 }

@@ -81,11 +81,11 @@ static int turn(lua_State *L) {
   sock_Live *p = lua_touserdata(L, -1);
   int runs = !waits && (loop->nready > 0 || !sock_listempty(&loop->failed));
   if (runs)
-    sock_standin(L, 2);
+    sock_standinreaders(L, 2, 1);
   loop->hook = lua_gethook(loop->main);
   (void)sock_turn(L, loop, waits ? &p->waiter : NULL, waits ? HUGE_VAL : 0);
   if (runs)
-    sock_standout(L, 2);
+    sock_standinreaders(L, 2, 0);
   return 0;
 }
 
@@ -111,10 +111,31 @@ static void protectedturn(sock_Live *p, int waits) {
   p->rl.checksignals(); /* ^C ends the process here, ^Z stops it … */
 }
 
+/* Before tasks run: an object of sock.signal has SIGINT, or readline. The
+** interpreter takes it from both before and after each line. */
+static void holdsigint(sock_Live *p) {
+  struct sigaction before, now;
+  (void)sigaction(SIGINT, NULL, &before);
+  p->held = (unsigned char)sock_holdsignals(p->loop);
+  (void)sigaction(SIGINT, NULL, &now);
+  if (!p->held || before.sa_handler != now.sa_handler)
+    p->sigint = before;
+}
+
+/* After they ran: what the last such object has given back is not what
+** readline had. */
+static void checksigint(sock_Live *p) {
+  int held = sock_holdsignals(p->loop);
+  if (p->held && !held)
+    (void)sigaction(SIGINT, &p->sigint, NULL);
+  p->held = (unsigned char)held;
+}
+
 static void runloop(sock_Live *p) {
-  sock_holdsignals(p->loop);
+  holdsigint(p);
   for (;;) {
     protectedturn(p, 0);
+    checksigint(p);
     if (haskey(p))
       return;
     if (p->loop->nready > 0 || !sock_listempty(&p->loop->failed))
@@ -245,10 +266,15 @@ static int l_prompt(lua_State *L) {
   int err = openterminal(p, stream);
   if (err != 0)
     return sock_fail(L, err, "prompt");
-  if (hook(p) < 0)
-    return luaL_error(L, "another Lua state has the prompt");
-  platform_pin(livegetc);
+  lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+  if (hook(p) < 0) {
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+    return luaL_error(L, "another Lua state has the prompt");
+  }
+  platform_pin(livegetc);
+  sock_standinwriters(L, lua_gettop(L));
   lua_pushboolean(L, 1);
   return 1;
 }

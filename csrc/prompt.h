@@ -35,8 +35,10 @@ typedef struct sock_Live {
   sock_Waiter waiter; /* for the next key */
   pthread_t thread;
   dev_t terminal;
-  unsigned char cleared; /* the line has given way to a text … */
-  unsigned char whole;   /* … that ended its last line */
+  struct sigaction sigint; /* readline's */
+  unsigned char held;      /* but an object of sock.signal has it */
+  unsigned char cleared;   /* the line has given way to a text … */
+  unsigned char whole;     /* … that ended its last line */
 } sock_Live;
 
 /* User value of its userdata: functions and what stands for them. */
@@ -51,10 +53,12 @@ void sock_giveway(sock_Prompt *face, int fd, int whole);
 /* Puts it back. */
 void sock_redraw(sock_Live *p);
 
-/* While tasks run: print, io.write … give way first, and nobody reads the
-** terminal. The userdata is at `index`. [-0,+0,m] */
-void sock_standin(lua_State *L, int index);
-void sock_standout(lua_State *L, int index);
+/* From now on print, io.write … let the line give way first. The userdata is
+** at `index`. [-0,+0,m] */
+void sock_standinwriters(lua_State *L, int index);
+
+/* From here to there, nobody reads the terminal. [-0,+0,m] */
+void sock_standinreaders(lua_State *L, int index, int in);
 
 extern const luaL_Reg sock_promptfunctions[];
 

@@ -20,6 +20,7 @@ build = {
   modules = {
     ["sock.core"] = {
       sources = {
+        "csrc/aside.c",
         "csrc/base/buffer.c",
         "csrc/base/class.c",
         "csrc/base/error.c",
@@ -73,12 +74,14 @@ build = {
         "csrc/net/unpack.c",
         "csrc/net/wait.c",
         "csrc/net/write.c",
+        "csrc/prompt.c",
       },
       incdirs = { "csrc" },
       libraries = { "pthread" },
     },
     ["sock.copy"] = "lua/sock/copy.lua",
     ["sock"] = "lua/sock/init.lua",
+    ["sock.repl"] = "lua/sock/repl.lua",
     ["sock.scope"] = "lua/sock/scope.lua",
     ["sock.settings"] = "lua/sock/settings.lua",
     ["sock.target"] = "lua/sock/target.lua",

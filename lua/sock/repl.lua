@@ -68,23 +68,25 @@ local function compile(line)
   end
 end
 
+local function describe(err)
+  local plain = type(err) == "string" or type(err) == "number"
+  return plain and err or ("(error object is a %s value)"):format(type(err))
+end
+
 --- The text of an error, with the traceback of what was typed.
 local function explain(err)
   local meta = getmetatable(err)
-  if type(err) ~= "string" and type(err) ~= "number" then
-    if type(meta) == "table" and meta.__tostring then
-      return tostring(err)
-    end
-    err = ("(error object is a %s value)"):format(type(err))
+  if type(meta) == "table" and meta.__tostring and type(err) ~= "string" then
+    return tostring(err)
   end
-  local text = debug.traceback(err, 2)
+  local text = debug.traceback(describe(err), 2)
   -- what follows is this file's, and what called it
   local cut = text:match("^(.*)\n\t%[C%]: in function 'xpcall'\n")
   return cut and cut .. "\n\t[C]: in ?" or text
 end
 
 local function report(text)
-  io.stderr:write(tostring(text), "\n"):flush()
+  io.stderr:write(describe(text), "\n"):flush()
 end
 
 local function results(ok, ...)
@@ -93,7 +95,7 @@ local function results(ok, ...)
   elseif select("#", ...) > 0 then
     local printed, message = pcall(print, ...)
     if not printed then
-      report(("error calling 'print' (%s)"):format(message))
+      report(("error calling 'print' (%s)"):format(describe(message)))
     end
   end
 end

@@ -896,4 +896,13 @@ function co.isyieldable(thread) end
 ---@return thread co, boolean ismain
 function co.running() end
 
+-- At the prompt -------------------------------------------------------------
+
+---Makes the interpreter's prompt live: tasks go on while it waits for a key,
+---and what they print stands above the line that is typed. (What writes to the
+---terminal by other ways than print, warn, io.write and file:write is not
+---noticed: ^L draws the line anew.) Where the interpreter has no prompt with
+---readline, this is a prompt of its own, until ^D. readline(3), lua(1).
+function sock.repl() end
+
 return sock
