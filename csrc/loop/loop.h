@@ -89,7 +89,9 @@ typedef struct sock_Prompt {
 } sock_Prompt;
 
 struct sock_Loop {
-  lua_State *main;             /* where the interpreter hangs its ^C hook */
+  lua_State *main;     /* where the interpreter hangs its ^C hook */
+  const char *library; /* the folder of our own Lua files */
+  size_t librarylen;
   struct sock_Socket *sockets; /* all that are open; net/socket.c's */
   /* Whose bytes the scratch holds, and where, until they are read or
   ** somebody else needs it; net/input.c's. */
@@ -126,6 +128,7 @@ struct sock_Loop {
   unsigned long serial; /* of the last task's wait */
   int budget;
   int tasks;             /* alive */
+  unsigned spawned;      /* tasks there ever were */
   sock_Link idle;        /* who waits for their end */
   int hopes;             /* waits that something outside can end */
   sock_Link failed;      /* tasks whose failure nobody has been told */

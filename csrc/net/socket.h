@@ -38,6 +38,7 @@ typedef struct sock_Socket {
   int family;          /* AF_…; -1 where it is no socket */
   int type;     /* SOCK_STREAM …; a pipe, terminal or file is a stream */
   int protocol; /* as the kernel has it */
+  int line;     /* that made it; 0 if there is none */
   unsigned char kind;
   unsigned char connecting; /* connect(2) said EINPROGRESS */
   unsigned char listening;
@@ -52,8 +53,9 @@ typedef struct sock_Socket {
 
 /* User values of the userdata. */
 enum {
-  SOCK_PEERVALUE = 1,     /* the peer's address, for messages after its end */
-  SOCK_TRANSPORTVALUE = 2 /* the transport's self, and the one below it */
+  SOCK_PEERVALUE = 1,      /* the peer's address, for messages after its end */
+  SOCK_TRANSPORTVALUE = 2, /* the transport's self, and the one below it */
+  SOCK_FILEVALUE = 3       /* the name of the file whose line made it */
 };
 
 extern const sock_Class sock_socketclass;

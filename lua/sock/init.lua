@@ -3,9 +3,14 @@
 -- gives the primitives; types.lua documents them.
 
 local core = require "sock.core"
+core.library((select(2, ...) or ""):match("^.*/") or "") -- what a program's own lines are not in
+
 local copy = require "sock.copy"
-local prompt = require "sock.repl"
+local help = require "sock.help"
+local hexdump = require "sock.hexdump"
+local repl = require "sock.repl"
 local scope = require "sock.scope"
+local sockets = require "sock.sockets"
 
 return {
   -- addresses and names
@@ -53,5 +58,8 @@ return {
   coroutine = core.coroutine(),
 
   -- at the prompt
-  repl = prompt.repl,
+  repl = repl.repl,
+  hexdump = hexdump.hexdump,
+  sockets = sockets.sockets,
+  help = help.help,
 }

@@ -905,4 +905,24 @@ function co.running() end
 ---readline, this is a prompt of its own, until ^D. readline(3), lua(1).
 function sock.repl() end
 
+---Bytes as `hexdump -C` shows them: their place, in hexadecimal, as text.
+---hexdump(1).
+---@param data string
+---@return string text # a line for each 16 bytes; "" for none
+function sock.hexdump(data) end
+
+---@class sock.OpenSocket
+---@field socket sock.Socket
+---@field made string? # "file:line" that made it
+
+---Every open socket, the oldest first, and the line that made it. `tostring`
+---gives a line for each.
+---@return sock.OpenSocket[] list
+function sock.sockets() end
+
+---Prints what this manual says of a name, as "connect", "Socket:read", "read",
+---"Socket" or "tcp_nodelay"; without one, all names of functions.
+---@param name? string
+function sock.help(name) end
+
 return sock
