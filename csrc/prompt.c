@@ -256,9 +256,11 @@ static int l_prompt(lua_State *L) {
     lua_pushboolean(L, 1);
     return 1;
   }
-  FILE *stream =
-      findreadline(&rl) && *rl.instream != NULL ? *rl.instream : stdin;
-  if (!isatty(fileno(stream)) || !findreadline(&rl)) {
+  FILE *stream = stdin;
+  int found = findreadline(&rl);
+  if (found && *rl.instream != NULL)
+    stream = *rl.instream;
+  if (!found || !isatty(fileno(stream))) {
     lua_pushboolean(L, 0);
     return 1;
   }
@@ -279,11 +281,17 @@ static int l_prompt(lua_State *L) {
   return 1;
 }
 
-/* typed(): whether a line that was typed at the interpreter's prompt runs */
+/* typed(): whether a line that was typed at the interpreter's prompt runs. It
+** is for the one state that has the prompt. */
 static int l_typed(lua_State *L) {
   lua_State *from = sock_loop(L)->main;
   lua_Debug ar;
   int typed = 0;
+  (void)pthread_mutex_lock(&process.lock);
+  int anothers = process.owner != NULL && process.owner->loop != sock_loop(L);
+  (void)pthread_mutex_unlock(&process.lock);
+  if (anothers)
+    return luaL_error(L, "another Lua state has the prompt");
   for (int level = 0; lua_getstack(from, level, &ar); level++)
     if (lua_getinfo(from, "S", &ar) && *ar.what != 'C')
       typed = strcmp(ar.source, "=stdin") == 0;

@@ -75,6 +75,24 @@ for _, poller in ipairs(pollers) do
       enter(prompt, "print(6 * 7)", "42")
     end)
 
+    it("lets look-ups end", function()
+      local prompt <close> = live(poller)
+      enter(prompt, "sock.spawn(function() print(#sock.getaddrinfo('localhost') > 0) end)")
+      prompt:await("true\r\n> ")
+    end)
+
+    it("lives on when the terminal changes its size, and ends by SIGTERM", function()
+      local prompt <close> = live(poller)
+      prompt:press("print('half' ..")
+      prompt:await("print('half' ..")
+      os.execute("kill -WINCH " .. prompt.child)
+      prompt:press(" ' a line')\n")
+      prompt:await("half a line")
+      prompt:await("> ")
+      os.execute("kill -TERM " .. prompt.child)
+      assert.equal("15", prompt:expect("ended with (%d+)"))
+    end)
+
     it("shows a task's error above the line that is typed, which then runs", function()
       local prompt <close> = live(poller, "TERM=xterm")
       enter(prompt, "go = sock.channel() sock.spawn(function() go:get() error 'oh dear' end)")
@@ -207,6 +225,32 @@ describe("sock.repl under the stock interpreter", function()
     local prompt <close> = peer.prompt { "-i", "-e",
       "sock = require 'sock' sock.repl() "
       .. "sock.spawn(function() sock.sleep(0.01) print('tick') end)" }
+    prompt:await("tick\r\n> ")
+  end)
+
+  it("is for one Lua state, until that is closed", function()
+    local path, _ <close> = peer.cmodule("second", [[
+      #include <lauxlib.h>
+      #include <lualib.h>
+      static int second(lua_State *L) { /* runs a text in a state of its own */
+        lua_State *other = luaL_newstate();
+        luaL_openlibs(other);
+        (void)luaL_dostring(other, luaL_checkstring(L, 1));
+        lua_pushstring(L, lua_tostring(other, -1));
+        lua_close(other);
+        return 1;
+      }
+      int luaopen_second(lua_State *L) { return lua_pushcfunction(L, second), 1; }
+    ]])
+    local prompt <close> = peer.prompt { "-i", "-e", "package.cpath = '" .. path
+      .. ";' .. package.cpath second = require 'second'" }
+    enter(prompt, "print(second \"return tostring(require 'sock.core'.prompt())\")", "true\r\n")
+    enter(prompt, "sock = require 'sock' sock.repl()")
+    enter(prompt, "print(second \"return tostring(select(2, pcall(require 'sock.core'.prompt)))\")",
+      "another Lua state has the prompt\r\n")
+    enter(prompt, "print(second \"return tostring(select(2, pcall(require 'sock'.repl)))\")",
+      "another Lua state has the prompt\r\n")
+    enter(prompt, "sock.spawn(function() sock.sleep(0.01) print('tick') end)")
     prompt:await("tick\r\n> ")
   end)
 
