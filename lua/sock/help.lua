@@ -218,6 +218,7 @@ end
 
 --- Prints the entries of a name: "connect", "Socket:read", "read"; or, without
 -- one, the names of all.
+-- @param name what to look for
 function M.help(name)
   if name ~= nil and type(name) ~= "string" then
     error(("bad argument #1 to 'help' (string expected, got %s)"):format(type(name)), 2)

@@ -15,6 +15,8 @@ local function row(offset, bytes)
 end
 
 --- One line for each sixteen bytes; "" for none.
+-- @param data a text, or a number as its text
+-- @return text
 function M.hexdump(data)
   if type(data) ~= "string" and type(data) ~= "number" then
     error(("bad argument #1 to 'hexdump' (string expected, got %s)")

@@ -115,7 +115,8 @@ local function loop()
   io.stdout:write("\n"):flush()
 end
 
---- Makes the interpreter's prompt live, or is a prompt until ^D.
+--- Makes the interpreter's prompt live and returns at once; or is a prompt,
+-- and returns at its end, ^D. Raises if another Lua state has the prompt.
 function M.repl()
   if comes() then
     local live, message = core.prompt()

@@ -23,6 +23,8 @@ function List:__tostring()
 end
 
 --- Lists them, the oldest first.
+-- @return a list of {socket=, made="file:line"}; made is nil where no Lua
+-- function stood behind it
 function M.sockets()
   local sockets, places = core.opensockets()
   local list = setmetatable({}, List)
