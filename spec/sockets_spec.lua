@@ -64,6 +64,14 @@ describe("sock.sockets", function()
     assert.matches("tcp 127.0.0.1:" .. s:getsockname().port .. " %(listening%)\tmade at ", text)
   end)
 
+  it("says that nothing is open", function()
+    local list = sock.sockets()
+    for i in ipairs(list) do
+      list[i] = nil
+    end
+    assert.equal("no socket is open", tostring(list))
+  end)
+
   it("does not hold what it lists", function()
     local before = #sock.sockets()
     assert(sock.socket())

@@ -15,6 +15,9 @@ local List = {}
 
 --- A line for each; so that the prompt shows it.
 function List:__tostring()
+  if #self == 0 then
+    return "no socket is open"
+  end
   local lines = {}
   for i, entry in ipairs(self) do
     lines[i] = tostring(entry)
