@@ -5,11 +5,14 @@
 #include "loop/frame.h"
 #include "loop/group.h"
 #include "loop/place.h"
+#include "loop/process.h"
 #include "loop/set.h"
 #include "loop/signals.h"
 #include "loop/task.h"
 #include "net/copy.h"
 #include "net/made.h"
+#include "net/fork.h"
+#include "net/places.h"
 #include "net/socket.h"
 #include "net/transport.h"
 #include "prompt.h"
@@ -31,8 +34,10 @@ int luaopen_sock_core(lua_State *L) {
   sock_openset(L);
   sock_openchannel(L);
   sock_opensignals(L);
+  sock_openprocess(L);
   sock_openaddress(L);
   sock_opensocket(L);
+  sock_openplaces(L);
   sock_opentransport(L);
   sock_newclass(L, &sock_copierclass);
   lua_newtable(L);
@@ -49,6 +54,8 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_socketfunctions, 0);
   luaL_setfuncs(L, sock_adoptfunctions, 0);
   luaL_setfuncs(L, sock_copyfunctions, 0);
+  luaL_setfuncs(L, sock_forkfunctions, 0);
+  luaL_setfuncs(L, sock_placesfunctions, 0);
   luaL_setfuncs(L, sock_waitfunctions, 0);
   luaL_setfuncs(L, sock_optionfunctions, 0);
   luaL_setfuncs(L, sock_namefunctions, 0);
@@ -57,6 +64,8 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_promptfunctions, 0);
   lua_pushcfunction(L, sock_setlibrary);
   lua_setfield(L, -2, "library");
+  luaL_setfuncs(L, sock_servingfunctions, 0);
+  luaL_setfuncs(L, sock_unixpathfunctions, 0);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
   return 1;

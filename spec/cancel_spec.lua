@@ -1,21 +1,7 @@
 local sock = require "sock"
-
-local function nothing() end
-
---- What closes several sockets at the end of a block.
-local function both(...)
-  local list = { ... }
-  return setmetatable(list, { __close = function()
-    for _, s in ipairs(list) do
-      s:close()
-    end
-  end })
-end
-
-local function pair()
-  local a, b = assert(sock.socketpair())
-  return a, b, both(a, b)
-end
+local fixtures = require "spec.support.fixtures"
+local closing, pair, sorted = fixtures.closing, fixtures.pair, fixtures.sorted
+local nothing, listener = fixtures.nothing, fixtures.listener
 
 --- A Unix socket whose buffers have no room left.
 local function full()
@@ -26,17 +12,10 @@ local function full()
   return a, b, closer
 end
 
-local function listener(family, address)
-  local l = assert(sock.socket(family))
-  assert(l:bind(address))
-  assert(l:listen(0))
-  return l
-end
-
 --- A listener whose queue has no room left, and what closes all.
 local function fulllistener(family, address)
-  local l = listener(family, address)
-  local list = both(l)
+  local l = listener(family, address, 0)
+  local list = closing(l)
   for _ = 1, 10 do
     local c = assert(sock.socket(family))
     list[#list + 1] = c
@@ -158,15 +137,6 @@ local places = {
   ["sock.timeout"] = function(f) sock.timeout(60, f) end,
   ["a scope"] = function(f) sock.scope(f) end,
 }
-
-local function sorted(map)
-  local names = {}
-  for name in pairs(map) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
-end
 
 describe("task:cancel", function()
   for _, kind in ipairs(sorted(kinds)) do

@@ -1,28 +1,11 @@
 local sock = require "sock"
 local peer = require "spec.support.peer"
+local fixtures = require "spec.support.fixtures"
+local run, pair = fixtures.run, fixtures.pair
 
---- Runs f as a task, and raises if it has not ended after a long time.
-local function run(f)
-  local results = table.pack(sock.timeout(30, sock.run, f))
-  if results[3] == "ETIMEDOUT" then
-    error("it hangs", 2)
-  end
-  return table.unpack(results, 1, results.n)
-end
-
---- Two connected sockets, and what closes them.
-local function pair()
-  local a, b = assert(sock.socketpair())
-  return a, b, setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
-end
-
---- A Lua program that ends within ten seconds, or is ended.
+--- A Lua program that ends, or is ended.
 local function limited(program)
-  return peer.start({ "timeout", "10", "env", "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or ""),
-    os.getenv("LUA") or "lua5.4", "-e", program, "-" }, { input = "" })
+  return peer.limited { "-e", program, "-" }
 end
 
 local libraries = {

@@ -1,28 +1,7 @@
 local sock = require "sock"
 local peer = require "spec.support.peer"
-
---- Runs f as a task, and raises if it has not ended after a long time.
-local function run(f)
-  local results = table.pack(sock.timeout(30, sock.run, f))
-  if results[3] == "ETIMEDOUT" then
-    error("it hangs", 2)
-  end
-  return table.unpack(results, 1, results.n)
-end
-
---- Two connected sockets, and what closes them.
-local function pair()
-  local a, b = assert(sock.socketpair())
-  return a, b, setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
-end
-
-local function busy(seconds)
-  local stop = sock.now() + seconds
-  repeat until sock.now() >= stop
-end
+local fixtures = require "spec.support.fixtures"
+local run, pair, busy = fixtures.run, fixtures.pair, fixtures.busy
 
 local late = { nil, "timed out", "ETIMEDOUT" }
 

@@ -3,17 +3,9 @@
 
 local sock = require "sock"
 local peer = require "spec.support.peer"
+local closing = require("spec.support.fixtures").closing
 
 local pack = table.pack
-
-local function closing(...)
-  local sockets = { ... }
-  return setmetatable({}, { __close = function()
-    for _, s in ipairs(sockets) do
-      s:close()
-    end
-  end })
-end
 
 -- The two ends of a TCP connection over loopback.
 local function tcp(host)

@@ -1,14 +1,6 @@
 local sock = require "sock"
 local peer = require "spec.support.peer"
-
---- What a Lua program prints, and its errors. One that hangs is ended.
-local function output(program)
-  -- timeout(1) itself runs without the sanitizers, which can hang its fork
-  local p <close> = peer.start({ "timeout", "20", "env",
-    "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or ""), os.getenv("LUA") or "lua5.4", "-e",
-    "local sock = require 'sock' " .. program, "-" }, { input = "" })
-  return p:rest()
-end
+local output = peer.output
 
 --- What onerror is told while `f` runs and all tasks end: a list of its
 -- arguments.

@@ -2,17 +2,11 @@
 
 local sock = require "sock"
 local peer = require "spec.support.peer"
-
+local fixtures = require "spec.support.fixtures"
 local pack = table.pack
 
---- Two connected streams, and what closes both at a block's end.
 local function pair()
-  local a, b = assert(sock.socketpair())
-  a:settimeout(20)
-  return a, b:settimeout(20), setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
+  return fixtures.pair("stream", 20)
 end
 
 --- Reads with `read(a)` until nil, in a task, while data comes in pieces of n.

@@ -1,49 +1,17 @@
 local sock = require "sock"
 local peer = require "spec.support.peer"
+local fixtures = require "spec.support.fixtures"
+local run, settle, busy = fixtures.run, fixtures.settle, fixtures.busy
+
+local function pair(kind)
+  return fixtures.pair(kind, 10)
+end
+
+local function connection()
+  return fixtures.connection(10)
+end
 
 local polling = os.getenv("SOCK_POLLER") == "poll"
-
---- Runs f as a task, and raises if it has not ended after a long time.
-local function run(f)
-  local results = table.pack(sock.timeout(20, sock.run, f))
-  if results[3] == "ETIMEDOUT" then
-    error("it hangs", 2)
-  end
-  return table.unpack(results, 1, results.n)
-end
-
---- Two connected sockets, and what closes them.
-local function pair(kind)
-  local a, b = assert(sock.socketpair(kind))
-  return a:settimeout(10), b:settimeout(10), setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
-end
-
---- The two ends of a TCP connection, and what closes them.
-local function connection()
-  local l <close> = assert(sock.socket())
-  assert(l:bind("127.0.0.1", 0) and l:listen())
-  local a = assert(sock.socket())
-  assert(a:settimeout(10):connect(l:getsockname()))
-  local b = assert(l:accept())
-  return a, b:settimeout(10), setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
-end
-
-local function settle()
-  for _ = 1, 5 do
-    sock.sleep(0)
-  end
-end
-
-local function busy(seconds)
-  local stop = sock.now() + seconds
-  repeat until sock.now() >= stop
-end
 
 --- A FIFO, open for both, as a Lua file; its path; what closes and removes it.
 local function fifo()

@@ -1,14 +1,8 @@
 local sock = require "sock"
+local fixtures = require "spec.support.fixtures"
+local pair, sorted = fixtures.pair, fixtures.sorted
 
 local function nothing() end
-
-local function pair()
-  local a, b = assert(sock.socketpair())
-  return a, b, setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
-end
 
 --- An object with one metamethod.
 local function with(event, f)
@@ -89,15 +83,6 @@ local places = {
     end
   end,
 }
-
-local function sorted(map)
-  local names = {}
-  for name in pairs(map) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
-end
 
 --- A finalizer runs this in the middle of a program.
 local function finalize(f)

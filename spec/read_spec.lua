@@ -1,17 +1,13 @@
 -- read, and read beside recv: against a model in memory.
 
 local sock = require "sock"
+local finalizer = require "spec.support.finalizer"
+local fixtures = require "spec.support.fixtures"
 
 local pack = table.pack
 
---- Two connected streams, and what closes both at a block's end.
 local function pair()
-  local a, b = assert(sock.socketpair())
-  a:settimeout(10)
-  return a, b:settimeout(10), setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
+  return fixtures.pair("stream", 10)
 end
 
 -- ------------------------------------------------------------- the model
@@ -368,6 +364,20 @@ describe("read and recv", function()
     assert.equal("c2", c:read())
     assert.equal("a3", a:recv())
     assert.equal("c3", c:recv())
+  end)
+
+  it("give each byte once where a finalizer reads in the middle", function()
+    local a, b, _ <close> = pair()
+    local first = ("-"):rep(100)
+    assert(b:write(first))
+    local inner
+    local _ <close> = finalizer(function()
+      inner = a:recv()
+      b:write("defg")
+      inner = inner .. a:read(1)
+    end)
+    local outer = a:recv()
+    assert.same({ first .. "d", "efg" }, { inner, outer })
   end)
 
   it("count buffered bytes as readable", function()

@@ -1,25 +1,7 @@
 local sock = require "sock"
 local peer = require "spec.support.peer"
-
-local function nothing() end
-
---- Two ends of a connection, and what closes them.
-local function pair()
-  local a, b = assert(sock.socketpair())
-  return a, b, setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
-end
-
---- What a Lua program prints, and its errors. One that hangs is ended.
-local function output(program)
-  -- timeout(1) itself runs without the sanitizers, which can hang its fork
-  local p <close> = peer.start({ "timeout", "20", "env",
-    "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or ""), os.getenv("LUA") or "lua5.4", "-e",
-    "local sock = require 'sock' " .. program, "-" }, { input = "" })
-  return p:rest()
-end
+local fixtures = require "spec.support.fixtures"
+local nothing, pair, output = fixtures.nothing, fixtures.pair, peer.output
 
 --- The number of the line `below` lines after the one that calls.
 local function line(below)

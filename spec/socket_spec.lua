@@ -1,22 +1,9 @@
 local sock = require "sock"
 local peer = require "spec.support.peer"
+local fixtures = require "spec.support.fixtures"
+local closing, pair = fixtures.closing, fixtures.pair
 
 local pack = table.pack
-
--- What closes the sockets at the end of a block.
-local function closing(...)
-  local sockets = { ... }
-  return setmetatable({}, { __close = function()
-    for _, s in ipairs(sockets) do
-      s:close()
-    end
-  end })
-end
-
-local function pair(type)
-  local a, b = assert(sock.socketpair(type))
-  return a, b, closing(a, b)
-end
 
 -- The two ends of a TCP connection over loopback.
 local function tcp(host)

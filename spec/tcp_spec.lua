@@ -1,20 +1,11 @@
 local sock = require "sock"
 local peer = require "spec.support.peer"
+local closing = require("spec.support.fixtures").closing
 
 local families = {
   { family = "inet", name = "IPv4", host = "127.0.0.1", any = "0.0.0.0" },
   { family = "inet6", name = "IPv6", host = "::1", any = "::" },
 }
-
---- What closes several sockets at the end of a block.
-local function both(...)
-  local list = { ... }
-  return setmetatable(list, { __close = function()
-    for _, s in ipairs(list) do
-      s:close()
-    end
-  end })
-end
 
 local function listener(at, backlog)
   local l = assert(sock.socket(at.family))
@@ -30,7 +21,7 @@ local function connection(at)
   local a = assert(sock.socket(at.family))
   assert(a:settimeout(10):connect(l:getsockname()))
   local b = assert(l:accept())
-  return a, b:settimeout(10), both(a, b)
+  return a, b:settimeout(10), closing(a, b)
 end
 
 --- Connects until the queue of a listener is full; the connection that has
@@ -197,7 +188,7 @@ for _, at in ipairs(families) do
       it("let connect time out on a full backlog, and then go on", function()
         local l <close> = listener(at, 0)
         local list = fillbacklog(l, at)
-        local _ <close> = both(table.unpack(list))
+        local _ <close> = closing(table.unpack(list))
         local last = list[#list]
         local start = peer.uptime()
         assert.same({ nil, "connect " .. tostring(l:getsockname()) .. ": timed out",
@@ -215,7 +206,7 @@ for _, at in ipairs(families) do
       it("say that an attempt at another address is under way", function()
         local l <close> = listener(at, 0)
         local list = fillbacklog(l, at)
-        local _ <close> = both(table.unpack(list))
+        local _ <close> = closing(table.unpack(list))
         local other <close> = listener(at)
         local _, _, code = list[#list]:connect(other:getsockname())
         assert.equal("EALREADY", code)
@@ -359,6 +350,15 @@ for _, at in ipairs(families) do
         assert.equal("before", b:recv(6, "waitall"))
         assert.equal("!", peer.urgent(b))
         assert.equal("after", b:recv(5, "waitall"))
+      end)
+
+      it("tell an urgent byte from what is buffered in recvfrom too", function()
+        local a, b, _ <close> = connection(at)
+        assert(a:send("before"))
+        assert.equal("b", b:read(1))
+        assert.equal(1, a:send("!", "oob"))
+        assert.equal("!", peer.urgent(b, "recvfrom"))
+        assert.equal("efore", b:recv())
       end)
 
       it("say that no urgent byte is there", function()

@@ -1,15 +1,6 @@
 local sock = require "sock"
-
+local pair = require("spec.support.fixtures").pair
 local pack = table.pack
-
--- Two connected stream sockets, and what closes both at a block's end.
-local function pair()
-  local a, b = assert(sock.socketpair())
-  return a, b, setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
-end
 
 describe("settimeout", function()
   it("gives the socket back", function()

@@ -103,6 +103,14 @@ describe("sock.types", function()
     same(documented("Scope"), public)
   end)
 
+  it("names every method of a pool", function()
+    local public = {}
+    for name in pairs(methods(sock.pool("127.0.0.1:1"))) do
+      public[name] = not name:find("^__") or nil
+    end
+    same(documented("Pool"), public)
+  end)
+
   it("names every function of sock.coroutine", function()
     same(documented("co"), keys(sock.coroutine))
   end)
@@ -210,6 +218,38 @@ describe("sock.types", function()
     end
     same(fields("sock.AddrinfoOptions"), accepted(sock.getaddrinfo, all))
     same(fields("sock.NameinfoOptions"), accepted(sock.getnameinfo, all))
+  end)
+
+  it("names every method and field of a server", function()
+    local server = assert(sock.serve("127.0.0.1:0", print))
+    same(documented("Server"), methods(server))
+    for name in pairs(fields("sock.Server")) do
+      assert.not_nil(server[name])
+    end
+    same(fields("sock.ServerStats"), keys(server:stats()))
+    server:stop()
+  end)
+
+  it("names the options of servers", function()
+    local all = {}
+    for _, class in ipairs { "sock.ListenOptions", "sock.ServeOptions", "sock.ServeUdpOptions" } do
+      for name in pairs(fields(class)) do
+        all[name] = true
+      end
+    end
+    local function accepted(call, ...)
+      local set = {}
+      for name in pairs(all) do
+        local given = table.pack(...)
+        given[given.n + 1] = { [name] = {} } -- known, but of no right type
+        local _, message = pcall(call, table.unpack(given, 1, given.n + 1))
+        set[name] = message:find("unknown option", 1, true) == nil or nil
+      end
+      return set
+    end
+    same(fields("sock.ListenOptions"), accepted(sock.listen, "127.0.0.1:0"))
+    same(fields("sock.ServeOptions"), accepted(sock.serve, "127.0.0.1:0", print))
+    same(fields("sock.ServeUdpOptions"), accepted(sock.serve_udp, "127.0.0.1:0", print))
   end)
 
   it("documents parameters by their names, and nothing that is no parameter", function()

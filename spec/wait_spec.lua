@@ -1,12 +1,9 @@
 local sock = require "sock"
 local peer = require "spec.support.peer"
+local fixtures = require "spec.support.fixtures"
 
 local function pair(kind)
-  local a, b = assert(sock.socketpair(kind))
-  return a:settimeout(10), b:settimeout(10), setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
+  return fixtures.pair(kind, 10)
 end
 
 --- Sends until there is no room.

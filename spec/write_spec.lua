@@ -2,17 +2,11 @@
 
 local sock = require "sock"
 local peer = require "spec.support.peer"
-
+local fixtures = require "spec.support.fixtures"
 local pack = table.pack
 
---- Two connected streams, and what closes both at a block's end.
 local function pair()
-  local a, b = assert(sock.socketpair())
-  a:settimeout(20)
-  return a, b:settimeout(20), setmetatable({}, { __close = function()
-    a:close()
-    b:close()
-  end })
+  return fixtures.pair("stream", 20)
 end
 
 --- Starts a task that reads all, slowly if asked; join gives it.
@@ -191,6 +185,18 @@ describe("write", function()
     local _, _, code, sent = task:join()
     assert.equal("EBADF", code)
     assert.is_true(sent > 0)
+  end)
+
+  it("is told when sending is shut down meanwhile", function()
+    local a, _, _ <close> = pair()
+    local first = sock.spawn(a.write, a, ("x"):rep(10 << 20))
+    local second = sock.spawn(a.write, a, "y")
+    sock.step(0)
+    assert(a:shutdown("send"))
+    local _, _, code, sent = first:join(5)
+    assert.equal("EPIPE", code)
+    assert.is_true(sent > 0)
+    assert.same({ "EPIPE", 0 }, { select(3, second:join(5)) })
   end)
 
   for _, mode in ipairs { "no", "full" } do

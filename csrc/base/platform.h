@@ -27,6 +27,8 @@
 
 #if defined(__linux__)
 #define SOCK_HAVE_EPOLL 1
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <linux/netlink.h>
 #include <linux/vm_sockets.h>
 #include <netpacket/packet.h>
@@ -187,6 +189,27 @@ static inline int platform_pipe(int fds[2]) {
     }
   return 0;
 #endif
+}
+
+/* A descriptor that is readable when the process has ended; -1 and ENOSYS
+** where there is no such thing. */
+static inline int platform_pidfd(pid_t pid) {
+#if defined(SYS_pidfd_open)
+  return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec from birth */
+#else
+  (void)pid;
+  errno = ENOSYS;
+  return -1;
+#endif
+}
+
+/* This process is to get SIGTERM when that parent ends, or has ended. */
+static inline void platform_endwith(pid_t parent) {
+#if defined(__linux__)
+  (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+#endif
+  if (getppid() != parent)
+    (void)kill(getpid(), SIGTERM);
 }
 
 /* Received descriptors are close-on-exec from birth, or at once. */

@@ -83,6 +83,14 @@ static int tryonce(lua_State *L, sock_Waiter *w, int why) {
                                                          : want;
 }
 
+/* Whether its time has passed already: events that come without end, though
+** no try finds anything, must not put it off. */
+static int isover(const sock_Waiter *w, int ended) {
+  if (!w->timer.inside || (ended && w->limit != ECANCELED))
+    return 0;
+  return w->timer.key <= platform_now();
+}
+
 /* Begins a wait. It may have ended at once; then it only lets others run. */
 static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
                   sock_Waiter *w, int want, int again) {
@@ -95,7 +103,9 @@ static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
   settimer(L, loop, home, w);
   if (want == SOCK_WANTREAD || want == SOCK_WANTWRITE) {
     err = watchfor(w);
-    ended = w->watch->always;
+    ended =
+        w->watch->always || (want == SOCK_WANTREAD && w->watch->ends != NULL &&
+                             w->watch->ends(w->watch));
     w->hope = 1;
   }
   hang(w, again);
@@ -104,8 +114,8 @@ static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
     sock_observe(w->set, w);
   if (!w->shielded && home->cancelled)
     sock_wake(loop, w, ECANCELED);
-  else if (ended && w->limit == ECANCELED && w->timer.key <= platform_now())
-    sock_wake(loop, w, ECANCELED); /* its frame's time has passed already */
+  else if (isover(w, ended))
+    sock_wake(loop, w, w->limit);
   else if (err != 0 || ended)
     sock_wake(loop, w, err);
 }
@@ -270,7 +280,7 @@ static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
     int err = errno;
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (ready > 0)
-      return 0;
+      return left > 0 ? 0 : ETIMEDOUT; /* nor here (isover) */
     if (ready < 0 && !stop && err != EINTR)
       return err;
     if (stop || sock_pressed(loop, before)) {
@@ -296,17 +306,19 @@ static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
                      double frame) {
   double limit = fmin(w->deadline, frame), until = limit;
   struct pollfd p = {-1, 0, 0};
-  if (w->want == SOCK_WANTTURN)
-    return frame <= platform_now() ? ECANCELED : 0;
-  if (w->set != NULL)
+  int paused = w->want == SOCK_WANTPAUSE || w->want == SOCK_WANTTURN;
+  if (w->set != NULL && !paused)
     return pollset(L, loop, w->set, limit, frame);
   if (w->watch != NULL) {
     p.fd = w->watch->fd;
     p.events = w->want == SOCK_WANTREAD ? POLLIN : POLLOUT;
   }
-  if (w->want == SOCK_WANTPAUSE) {
+  if (paused) { /* a turn is a look at the clock and at ^C */
     p.fd = -1;
-    until = fmin(platform_now() + w->pause, limit);
+    until = fmin(platform_now(), limit);
+  }
+  if (w->want == SOCK_WANTPAUSE) {
+    until = fmin(until + w->pause, limit);
     w->pause = fmin(w->pause * 2, PAUSE_LONGEST);
   }
   if (w->want == SOCK_WANTPLACE ||
@@ -319,7 +331,7 @@ static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
   }
   if (why != ETIMEDOUT)
     return why;
-  if (w->want == SOCK_WANTPAUSE && until < limit)
+  if (paused && until < limit)
     return 0;
   return frame <= w->deadline ? ECANCELED : ETIMEDOUT;
 }
@@ -327,8 +339,8 @@ static int pollplain(lua_State *L, sock_Loop *loop, sock_Waiter *w,
 static int plain(lua_State *L, sock_Loop *loop, sock_Waiter *w, int want) {
   sock_Home *home = loop->current != NULL ? &loop->current->home : loop->home;
   w->pause = PAUSE_FIRST;
-  loop->budget = SOCK_BUDGET;
   while (want < 0) {
+    loop->budget = SOCK_BUDGET;
     w->want = want;
     int why = pollplain(L, loop, w, sock_framelimit(L, home));
     if (why == ECANCELED)

@@ -55,3 +55,11 @@ void sock_endjobs(sock_Loop *loop) {
   sock_closepool(loop->pool);
   loop->pool = NULL;
 }
+
+void sock_loosejobs(sock_Loop *loop) {
+  if (loop->pool == NULL)
+    return;
+  sock_unregister(&loop->poolwatch, 1);
+  sock_abandonpool(loop->pool);
+  loop->pool = NULL;
+}

@@ -17,7 +17,8 @@ void sock_startjob(lua_State *L, sock_Job *job);
 /* Its owner goes: whoever still waits for it is woken. */
 void sock_forgetjob(sock_Job *job);
 
-/* At the loop's end. */
+/* At the loop's end; in a child process, after the fork. */
 void sock_endjobs(sock_Loop *loop);
+void sock_loosejobs(sock_Loop *loop);
 
 #endif

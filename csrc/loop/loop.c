@@ -2,6 +2,7 @@
 ** loop.c: events become a ready queue; the ready queue becomes running tasks.
 */
 #include "base/platform.h"
+#include "loop/frame.h"
 #include "loop/job.h"
 #include "loop/set.h"
 #include "loop/signals.h"
@@ -227,6 +228,13 @@ static void wakewanting(sock_Loop *loop, sock_Link *queue, unsigned what) {
     sock_wake(loop, w, 0);
 }
 
+void sock_wakewaiters(sock_Watch *w, unsigned what) {
+  wakewanting(w->loop, &w->readers, what);
+  wakewanting(w->loop, &w->writers, what);
+  if (!sock_listempty(&w->observers))
+    sock_wakeobservers(w, what);
+}
+
 void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
   sock_Watch *w = sock_watchof(loop, fd);
   if (w == NULL || w->generation != generation)
@@ -247,10 +255,7 @@ void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
     w->erroronly = 1;
   if (what & w->flushing)
     w->flush(w);
-  wakewanting(loop, &w->readers, what);
-  wakewanting(loop, &w->writers, what);
-  if (!sock_listempty(&w->observers))
-    sock_wakeobservers(w, what);
+  sock_wakewaiters(w, what);
 }
 
 unsigned sock_wanted(const sock_Watch *w) {
@@ -354,6 +359,15 @@ int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
 
 /* ---------------------------------------------------------------- life */
 
+static void closepoller(sock_Loop *loop) {
+  if (loop->poller.type != NULL)
+    loop->poller.type->close(&loop->poller);
+  loop->poller.type = NULL;
+  free(loop->watches);
+  loop->watches = NULL;
+  loop->watchlimit = 0;
+}
+
 /*
 ** lua_close finalizes it after all sockets. Its memory stays until the very
 ** end, and a finalizer that still waits afterwards polls by itself.
@@ -366,14 +380,33 @@ static int loop_gc(lua_State *L) {
   sock_reportfailed(L, loop);
   sock_endjobs(loop);
   sock_endsignals(loop);
-  if (loop->poller.type != NULL)
-    loop->poller.type->close(&loop->poller);
-  loop->poller.type = NULL;
-  free(loop->watches);
-  loop->watches = NULL;
-  loop->watchlimit = 0;
+  closepoller(loop);
   loop->stopped = 1;
   return 0;
+}
+
+static void loosehome(sock_Loop *loop, sock_Home *home) {
+  if (home->waiter != NULL)
+    sock_leave(loop, home->waiter);
+  home->waiter = NULL;
+  home->cancelled = 0;
+  sock_dropframes(home);
+}
+
+/* The drivers that wait on this C stack are never returned to. */
+void sock_looseloop(lua_State *L, sock_Loop *loop) {
+  loosehome(loop, loop->home);
+  loosehome(loop, &loop->outside);
+  sock_loosetasks(L, loop);
+  closepoller(loop);
+  loop->home = &loop->outside;
+  loop->current = NULL;
+  loop->prompt = NULL; /* the terminal's line is the parent's */
+  loop->timers.top = NULL;
+  loop->nready = loop->unpolled = loop->tasks = loop->hopes = 0;
+  loop->depth = loop->starts = loop->toodeep = loop->flushing = 0;
+  loop->budget = SOCK_BUDGET;
+  loop->hook = lua_gethook(loop->main);
 }
 
 /* SOCK_SHUFFLE=seed: the specs' way to try other orders. 0: none. */
@@ -390,6 +423,7 @@ void sock_openloop(lua_State *L) {
   loop->poller.fd = -1;
   sock_listinit(&loop->ready);
   sock_listinit(&loop->dirty);
+  sock_listinit(&loop->processes);
   sock_listinit(&loop->failed);
   sock_listinit(&loop->idle);
   sock_listinit(&loop->outside.frames);

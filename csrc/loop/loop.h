@@ -109,6 +109,9 @@ struct sock_Loop {
   sock_Watch signalwatch;
   int signalpipe; /* where the handler writes; 0: not open yet */
 
+  sock_Link processes; /* children of fork; process.c's */
+  int deathpipe;       /* open until this child process ends; 0: none */
+
   sock_Link dirty; /* watches whose owners hold output */
   int flushing;    /* watches whose output goes when the kernel takes more */
 
@@ -183,6 +186,9 @@ int sock_register(sock_Watch *w);
 ** before every wait. */
 void sock_flushdirty(sock_Loop *loop);
 
+/* Wakes who waits for this, in either queue, and its observers. */
+void sock_wakewaiters(sock_Watch *w, unsigned what);
+
 /* Before its descriptor is closed or given away: ends its registration and
 ** every wait for it, as closed. */
 void sock_unregister(sock_Watch *w, int forget);
@@ -200,6 +206,10 @@ int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
 
 /* Seconds until the loop has something to do: 0 now, HUGE_VAL unknown. */
 double sock_untilnext(const sock_Loop *loop);
+
+/* In a child process, when all watches are unregistered: nobody waits, nothing
+** is ready, and the poller is to be opened anew. [-2,+0,-] sock_pushpast's. */
+void sock_looseloop(lua_State *L, sock_Loop *loop);
 
 /* Monotonic seconds. */
 double sock_now(void);

@@ -44,7 +44,10 @@ typedef struct sock_Watch {
       flushing; /* output goes on leaving when it is that: READ, WRITE */
   void (*flush)(struct sock_Watch *w);
   void (*notify)(struct sock_Watch *w); /* the loop's own: instead of waiters */
-  sock_Link readers;                    /* waiters, in turn */
+  /* Whether a read that would wait is to be tried again at once, and finds an
+  ** end; NULL: never. */
+  int (*ends)(const struct sock_Watch *w);
+  sock_Link readers; /* waiters, in turn */
   sock_Link writers;
   sock_Link observers; /* of wait and select: they take no turns */
 } sock_Watch;

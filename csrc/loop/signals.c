@@ -175,8 +175,8 @@ static const char *nameof(int number) {
   return names[i].name;
 }
 
-/* "INT" or "SIGINT"; those that no program can or should take are refused. */
-static int checksignal(lua_State *L, int arg) {
+/* "INT" or "SIGINT". */
+int sock_checksignal(lua_State *L, int arg) {
   size_t len;
   const char *name = luaL_checklstring(L, arg, &len);
   int i = 0;
@@ -187,10 +187,15 @@ static int checksignal(lua_State *L, int arg) {
   while (names[i].name != NULL &&
          (strcmp(names[i].name, name) != 0 || strlen(names[i].name) != len))
     i++;
-  switch (names[i].number) {
-  case 0:
-    return luaL_argerror(L, arg,
-                         lua_pushfstring(L, "unknown signal '%s'", name));
+  if (names[i].name == NULL)
+    luaL_argerror(L, arg, lua_pushfstring(L, "unknown signal '%s'", name));
+  return names[i].number;
+}
+
+/* Those that no program can or should take are refused. */
+static int checkcatchable(lua_State *L, int arg) {
+  int number = sock_checksignal(L, arg);
+  switch (number) {
   case SIGKILL:
   case SIGSTOP:
   case SIGSEGV:
@@ -198,9 +203,10 @@ static int checksignal(lua_State *L, int arg) {
   case SIGFPE:
   case SIGILL:
     return luaL_argerror(
-        L, arg, lua_pushfstring(L, "signal '%s' cannot be waited for", name));
+        L, arg,
+        lua_pushfstring(L, "signal '%s' cannot be waited for", nameof(number)));
   default:
-    return names[i].number;
+    return number;
   }
 }
 
@@ -294,6 +300,40 @@ void sock_endsignals(sock_Loop *loop) {
   loop->signalpipe = 0;
 }
 
+/* ---------------------------------------------------------------- fork */
+
+void sock_locksignals(sigset_t *old) {
+  sigset_t all;
+  sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, old);
+  (void)pthread_mutex_lock(&lock);
+}
+
+void sock_unlocksignals(const sigset_t *old) {
+  (void)pthread_mutex_unlock(&lock);
+  (void)pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+/* Called locked. The rows of other loops go as well: their threads, and so
+** their states, do not exist here. */
+void sock_loosesignals(sock_Loop *loop) {
+  for (int number = 1; number <= MAXSIGNAL; number++)
+    if (rows[number].users > 0)
+      (void)sigaction(number, &rows[number].before, NULL);
+  memset(rows, 0, sizeof rows);
+  while (!sock_listempty(&loop->signals)) {
+    Signals *s = sock_container(loop->signals.next, Signals, link);
+    s->open = 0;
+    sock_listremove(&s->link);
+  }
+  if (loop->signalpipe <= 0)
+    return;
+  sock_unregister(&loop->signalwatch, 1);
+  (void)close(loop->signalwatch.fd);
+  (void)close(loop->signalpipe);
+  loop->signalpipe = 0;
+}
+
 /* ------------------------------------------------------------- methods */
 
 static int l_signal(lua_State *L) {
@@ -302,7 +342,7 @@ static int l_signal(lua_State *L) {
   int top = lua_gettop(L);
   luaL_checkany(L, 1);
   for (int i = 1; i <= top; i++)
-    asked |= BIT(checksignal(L, i));
+    asked |= BIT(checkcatchable(L, i));
   Signals *s = sock_newobject(L, &class, sizeof *s, 0);
   sock_listinit(&s->link);
   sock_listinit(&s->waiters);
@@ -344,6 +384,8 @@ static int s_wait(lua_State *L) {
   if (!s->open)
     return luaL_error(L, "attempt to use a closed signal");
   lua_settop(L, 1);
+  if (seconds <= 0) /* no turn will look */
+    collect(&s->loop->signalwatch);
   return sock_awaitqueue(L, &s->waiters, seconds, SOCK_OUTSIDE, wait_try);
 }
 

@@ -8,6 +8,8 @@
 #ifndef SOCK_SIGNALS_H
 #define SOCK_SIGNALS_H
 
+#include <signal.h>
+
 #include "loop/loop.h"
 
 void sock_opensignals(lua_State *L);
@@ -18,6 +20,18 @@ int sock_holdsignals(const sock_Loop *loop);
 
 /* At the loop's end: what it still has is given back. */
 void sock_endsignals(sock_Loop *loop);
+
+/*
+** Around a fork the process's table is held, and no signal comes. In the
+** child it is emptied before it is let go: what stood there before the first
+** asked stands there again, and the objects are closed.
+*/
+void sock_locksignals(sigset_t *old);
+void sock_unlocksignals(const sigset_t *old);
+void sock_loosesignals(sock_Loop *loop);
+
+/* The number of the signal that an argument names. */
+int sock_checksignal(lua_State *L, int arg);
 
 extern const luaL_Reg sock_signalfunctions[];
 

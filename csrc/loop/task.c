@@ -10,6 +10,7 @@
 #include "loop/task.h"
 
 static const char taskskey = 't';     /* the table of all that are alive */
+static const char pastkey = 'p';      /* before a fork: {tasks, their past} */
 static const char cancelledkey = 'c'; /* sock.cancelled */
 
 /* -------------------------------------------------------- the registry */
@@ -299,6 +300,45 @@ void sock_cancel(sock_Task *t) {
     sock_wake(t->loop, w, ECANCELED);
 }
 
+/* ----------------------------------------------------------------- fork */
+
+void sock_pushpast(lua_State *L) {
+  lua_createtable(L, 2, 0);
+  sock_pushtasks(L);
+  lua_rawseti(L, -2, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &pastkey);
+  lua_rawseti(L, -2, 2);
+  lua_newtable(L);
+}
+
+/* The wait may be the task's own, or a driver's in it. */
+static void loose(sock_Loop *loop, sock_Task *t) {
+  if (t->home.waiter != NULL)
+    sock_leave(loop, t->home.waiter);
+  t->home.waiter = NULL;
+  sock_dropframes(&t->home);
+  sock_listremove(&t->failure);
+  sock_listremove(&t->member);
+  t->group = NULL;
+  t->inwait = 0;
+  t->finished = 1;
+  if (t->state <= SOCK_ALIVE) {
+    t->state = SOCK_CANCELLED;
+    t->nresults = 0;
+  }
+}
+
+void sock_loosetasks(lua_State *L, sock_Loop *loop) {
+  sock_pushtasks(L);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+    loose(loop, lua_touserdata(L, -1));
+  lua_pop(L, 1);
+  while (!sock_listempty(&loop->ready)) /* some were woken by others' leaving */
+    sock_listremove(loop->ready.next);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &taskskey);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &pastkey);
+}
+
 /* ---------------------------------------------------------------- class */
 
 /* At the body's end. If it was not the loop that ran it to there, a stranger
@@ -326,6 +366,8 @@ void sock_opentask(lua_State *L) {
   sock_newclass(L, &sock_taskclass);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &taskskey);
+  lua_pushboolean(L, 0); /* its place, so that the child needs no memory */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &pastkey);
   sock_openonerror(L);
   sock_opentasklib(L);
   lua_newtable(L);

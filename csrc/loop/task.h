@@ -90,6 +90,16 @@ void sock_pushdeadlock(lua_State *L);
 void sock_pushtasks(lua_State *L);
 void sock_unanchor(lua_State *L, const sock_Task *t);
 
+/*
+** A fork: the child forgets the tasks of its parent. They are cancelled, as
+** far as anybody asks, and never run; but the registry goes on holding them,
+** so that nothing they hold is finalized here, for it is the parent's.
+** sock_pushpast pushes what that takes, before the fork; sock_loosetasks
+** pops it, in the child, and allocates nothing.
+*/
+void sock_pushpast(lua_State *L);
+void sock_loosetasks(lua_State *L, sock_Loop *loop);
+
 /* Pushes the traceback of the failed task at `index`, or nil. */
 void sock_pushtrace(lua_State *L, int index);
 

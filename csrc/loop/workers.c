@@ -6,19 +6,21 @@
 #include <stdlib.h>
 
 #define MAXTHREADS 32
+#define HOLD 100000000 /* nanoseconds that a fork waits for the threads */
 #define STACKSIZE ((size_t)512 * 1024) /* the resolver takes some of it */
 
 enum { IDLE, QUEUED, RUNNING, ENDED, ABANDONED };
 
 struct sock_Pool {
   pthread_mutex_t lock;
-  pthread_cond_t work;
+  pthread_cond_t work, quiet;
   sock_Job *first, **last; /* queued */
   sock_Job *ended;
   int wake[2]; /* a pipe: a byte when something has ended */
   int users;   /* threads, and the owner */
   int idle;
   int closed;
+  int held; /* no job is begun */
 };
 
 sock_Pool *sock_openpool(void) {
@@ -33,6 +35,7 @@ sock_Pool *sock_openpool(void) {
   }
   (void)pthread_mutex_init(&p->lock, NULL);
   (void)pthread_cond_init(&p->work, NULL);
+  (void)pthread_cond_init(&p->quiet, NULL);
   p->last = &p->first;
   p->users = 1;
   return p;
@@ -51,6 +54,7 @@ static void leave(sock_Pool *p) {
   (void)close(p->wake[0]);
   (void)close(p->wake[1]);
   (void)pthread_cond_destroy(&p->work);
+  (void)pthread_cond_destroy(&p->quiet);
   (void)pthread_mutex_destroy(&p->lock);
   free(p);
 }
@@ -80,8 +84,10 @@ static void *work(void *pool) {
   sock_Pool *p = pool;
   (void)pthread_mutex_lock(&p->lock);
   for (;;) {
-    while (p->first == NULL && !p->closed) {
+    while ((p->first == NULL || p->held) && !p->closed) {
       p->idle++;
+      if (p->held)
+        (void)pthread_cond_signal(&p->quiet);
       (void)pthread_cond_wait(&p->work, &p->lock);
       p->idle--;
     }
@@ -180,4 +186,33 @@ void sock_closepool(sock_Pool *p) {
   p->closed = 1;
   (void)pthread_cond_broadcast(&p->work);
   leave(p);
+}
+
+/* ---------------------------------------------------------------- fork */
+
+void sock_holdpool(sock_Pool *p) {
+  struct timespec until;
+  int err = 0;
+  (void)clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_nsec += HOLD;
+  until.tv_sec += until.tv_nsec / 1000000000;
+  until.tv_nsec %= 1000000000;
+  (void)pthread_mutex_lock(&p->lock);
+  p->held = 1;
+  while (p->idle < p->users - 1 && err == 0)
+    err = pthread_cond_timedwait(&p->quiet, &p->lock, &until);
+}
+
+void sock_letgopool(sock_Pool *p) {
+  p->held = 0;
+  (void)pthread_cond_broadcast(&p->work);
+  (void)pthread_mutex_unlock(&p->lock);
+}
+
+/* Its conditions are not touched: whoever waits for them is not here. */
+void sock_abandonpool(sock_Pool *p) {
+  (void)pthread_mutex_unlock(&p->lock);
+  (void)close(p->wake[0]);
+  (void)close(p->wake[1]);
+  p->wake[0] = p->wake[1] = -1;
 }

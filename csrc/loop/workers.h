@@ -41,6 +41,18 @@ int sock_submit(sock_Pool *pool, sock_Job *job);
 /* Takes the jobs that have ended, linked by `next`. */
 sock_Job *sock_collectjobs(sock_Pool *pool);
 
+/*
+** Around a fork the pool is held: so that the child finds it in order, and
+** so that no thread is in the C library's resolver or allocator, whose locks
+** the child would find taken for ever. What takes too long is not waited for:
+** it waits for the network, without a lock. In the child there are no
+** threads: the pool is abandoned, memory and all, but for its descriptors;
+** jobs that it had can still be dropped.
+*/
+void sock_holdpool(sock_Pool *pool);
+void sock_letgopool(sock_Pool *pool);
+void sock_abandonpool(sock_Pool *pool);
+
 /* Whatever its state: frees it, as soon as nobody runs it. */
 void sock_dropjob(sock_Job *job);
 

@@ -104,7 +104,14 @@ static int s_detach(lua_State *L) {
   return 1;
 }
 
-const luaL_Reg sock_adoptfunctions[] = {{"adopt", l_adopt}, {NULL, NULL}};
+/* Descriptors are handed over to a process by its number: sd_listen_fds(3). */
+static int l_getpid(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)getpid());
+  return 1;
+}
+
+const luaL_Reg sock_adoptfunctions[] = {
+    {"adopt", l_adopt}, {"getpid", l_getpid}, {NULL, NULL}};
 
 const luaL_Reg sock_adoptmethods[] = {
     {"fd", s_fd}, {"detach", s_detach}, {NULL, NULL}};

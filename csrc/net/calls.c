@@ -216,6 +216,9 @@ static int shutdown_try(lua_State *L, int why) {
   if (err != 0)
     return sock_wouldblock(err) ? sock_waitsfor(s, SOCK_WANTWRITE)
                                 : sock_failsocket(L, 1, "shutdown", err);
+  /* a Unix socket's kernel does not tell the writes that wait here */
+  if (how != SHUT_RD)
+    sock_report(s->watch.loop, s->watch.fd, s->watch.generation, SOCK_WRITE);
   lua_settop(L, 1);
   return 1;
 }

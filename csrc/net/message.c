@@ -106,6 +106,7 @@ static ssize_t sendonce(lua_State *L, sock_Socket *s, sock_Sockaddr *to) {
     sent =
         sendmsg(s->watch.fd, &m, (int)lua_tointeger(L, FLAGS) | SOCK_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
+  sock_notesent(s, sent);
   return sent;
 }
 
@@ -127,7 +128,7 @@ static int sendmsg_try(lua_State *L, int why) {
   ssize_t sent = sendonce(L, s, named ? &to : NULL);
   int err = errno;
   if (sent < 0)
-    return sock_wouldblock(err) ? SOCK_WANTWRITE : failsend(L, err);
+    return sock_wouldblock(err) ? sock_waitstosend(s) : failsend(L, err);
   lua_pushinteger(L, (lua_Integer)sent);
   return 1;
 }
@@ -257,8 +258,10 @@ static int receive(lua_State *L, sock_Socket *s, Received *r, char *data,
   int flags = r->flags | (s->type == SOCK_STREAM ? 0 : SOCK_TRUNC);
   ssize_t got;
   /* a Unix socket has no error queue, and would receive all the same */
-  if (r->errors ? s->family == AF_UNIX : !sock_mayread(s))
-    return EAGAIN;
+  if (r->errors ? s->family == AF_UNIX : !sock_mayread(s)) {
+    r->size = r->kept = 0;
+    return r->errors || sock_dry(s) < 0 ? EAGAIN : 0;
+  }
   do {
     sock_clearaddress(&r->from);
     memset(&r->m, 0, sizeof r->m);
@@ -272,6 +275,8 @@ static int receive(lua_State *L, sock_Socket *s, Received *r, char *data,
   } while (got < 0 && errno == EINTR);
   if (got < 0)
     return errno;
+  if (!r->errors && !(flags & MSG_PEEK))
+    sock_notereceived(s, got);
   sock_collect(&r->m, lua_touserdata(L, BOX));
   r->from.len = r->m.msg_namelen;
   r->data = data;

@@ -20,12 +20,15 @@ void sock_dropoutput(lua_State *L, sock_Socket *s, size_t n) {
     forget(s);
 }
 
-/* As far as it goes without waiting: 0, or errno. */
+/* As far as it goes without waiting: 0, or errno. The word was said when it
+** was written, whatever has been heard since. */
 static int sendoutput(lua_State *L, sock_Socket *s) {
   size_t len;
+  unsigned char heard = s->heard;
   while ((len = sock_bufferlen(&s->out)) > 0) {
     struct iovec piece = {(void *)(uintptr_t)sock_bufferdata(&s->out), len};
     ssize_t sent = sock_transmit(s, &piece, 1, 0);
+    s->heard = heard;
     if (sent < 0)
       return errno;
     sock_dropoutput(L, s, (size_t)sent);
@@ -61,13 +64,16 @@ static void flush(sock_Watch *w) {
   forget(s);
 }
 
-int sock_putoutput(lua_State *L, sock_Socket *s, const char *data, size_t n) {
-  if (!sock_bufferadd(L, &s->out, data, n))
-    return 0;
+char *sock_outputroom(lua_State *L, sock_Socket *s, size_t n) {
+  return sock_bufferroom(L, &s->out, &n);
+}
+
+void sock_putoutput(sock_Socket *s, size_t n) {
+  s->out.end += n;
+  s->heard = 0;
   s->watch.flush = flush;
   if (!s->watch.flushing && sock_listempty(&s->watch.dirty))
     sock_listpushback(&s->watch.loop->dirty, &s->watch.dirty);
-  return 1;
 }
 
 int sock_pushoutput(lua_State *L, sock_Socket *s) {

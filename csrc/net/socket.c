@@ -7,6 +7,7 @@
 #include "net/made.h"
 #include "net/names.h"
 #include "net/output.h"
+#include "net/places.h"
 #include "net/read.h"
 #include "net/socket.h"
 #include "net/transport.h"
@@ -90,7 +91,7 @@ static int optprotocol(lua_State *L, int arg, int family) {
 /* ------------------------------------------------------- birth and end */
 
 sock_Socket *sock_newsocket(lua_State *L) {
-  sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 3);
+  sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 4);
   sock_initwatch(&s->watch, sock_loop(L));
   s->timeout = HUGE_VAL;
   s->limit = SOCK_LIMIT;
@@ -121,6 +122,7 @@ int sock_disown(lua_State *L, sock_Socket *s, int forget) {
   sock_forgetmade(L, s);
   sock_dropinput(L, s);
   sock_bufferfree(L, &s->out);
+  sock_vacate(s);
   if (s->over.transport != NULL)
     s->over.transport->release(s->over.self);
   s->over.transport = NULL;
@@ -226,6 +228,8 @@ int sock_failsocket(lua_State *L, int index, const char *op, int err) {
     why = "the prompt reads the terminal";
   if (s->over.transport != NULL && s->over.transport->reason != NULL)
     why = s->over.transport->reason(s->over.self, err);
+  else if (err == EBADF && s->watch.fd >= 0) /* a pipe's other direction … */
+    why = "Bad file descriptor";
   if (why != NULL)
     return sock_failsocketas(L, index, op, err, why);
   return sock_fail(L, err, "%s %s", op, pushsubject(L, index));

@@ -48,6 +48,11 @@ typedef struct sock_Socket {
   unsigned char offered;            /* the transport is to be given the same */
   unsigned char records;            /* an upper layer cuts what TCP receives */
   unsigned char restore;            /* adopted blocking: give it back so */
+  unsigned char kept;               /* by the child of the fork under way */
+  unsigned char heard;              /* the last word was the peer's */
+  unsigned char ended;              /* the peer's stream is at its end */
+  uint64_t received, sent;          /* bytes, in all */
+  struct sock_Place *place;         /* in a pool, given back at its end */
   struct sock_Socket *next, **link; /* the list of all that are open */
 } sock_Socket;
 
@@ -55,7 +60,8 @@ typedef struct sock_Socket {
 enum {
   SOCK_PEERVALUE = 1,      /* the peer's address, for messages after its end */
   SOCK_TRANSPORTVALUE = 2, /* the transport's self, and the one below it */
-  SOCK_FILEVALUE = 3       /* the name of the file whose line made it */
+  SOCK_PLACEVALUE = 3,     /* what `place` points to */
+  SOCK_FILEVALUE = 4       /* the name of the file whose line made it */
 };
 
 extern const sock_Class sock_socketclass;
@@ -131,5 +137,6 @@ extern const luaL_Reg sock_waitmethods[], sock_waitfunctions[];
 extern const luaL_Reg sock_addressfunctions[];
 extern const luaL_Reg sock_namefunctions[];
 extern const luaL_Reg sock_resolvefunctions[];
+extern const luaL_Reg sock_servingfunctions[], sock_unixpathfunctions[];
 
 #endif

@@ -9,7 +9,8 @@
 
 /*
 ** Neither call knows MSG_NOSIGNAL. SIGPIPE goes to the thread that wrote: it
-** is held back, and taken off again if it came.
+** is held back, and taken off again if it came. A call that fails in the
+** middle raises it too, and says only how much had gone until then.
 */
 static void hold(sigset_t *old) {
   sigset_t pipe;
@@ -18,12 +19,12 @@ static void hold(sigset_t *old) {
   (void)pthread_sigmask(SIG_BLOCK, &pipe, old);
 }
 
-static void letgo(const sigset_t *old, int broken) {
+static void letgo(const sigset_t *old, int cut) {
   sigset_t pipe;
   const struct timespec now = {0, 0};
   sigemptyset(&pipe);
   sigaddset(&pipe, SIGPIPE);
-  while (broken && sigtimedwait(&pipe, NULL, &now) < 0 && errno == EINTR)
+  while (cut && sigtimedwait(&pipe, NULL, &now) < 0 && errno == EINTR)
     continue;
   (void)pthread_sigmask(SIG_SETMASK, old, NULL);
 }
@@ -45,20 +46,21 @@ ssize_t sock_spliceout(int pipe, int to, off_t *at, size_t n) {
     sent = splice(pipe, NULL, to, at, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   } while (sent < 0 && errno == EINTR);
   int err = errno;
-  letgo(&old, sent < 0 && err == EPIPE);
+  letgo(&old, sent < (ssize_t)n);
   errno = err;
   return sent;
 }
 
 ssize_t sock_sendfile(int to, int file, off_t *at, size_t n) {
+  size_t most = n < ATONCE ? n : ATONCE;
   sigset_t old;
   ssize_t sent;
   hold(&old);
   do {
-    sent = sendfile(to, file, at, n < ATONCE ? n : ATONCE);
+    sent = sendfile(to, file, at, most);
   } while (sent < 0 && errno == EINTR);
   int err = errno;
-  letgo(&old, sent < 0 && err == EPIPE);
+  letgo(&old, sent < (ssize_t)most);
   errno = err;
   return sent;
 }

@@ -41,7 +41,7 @@ static void noteshort(sock_Socket *s, ssize_t got, size_t n, int flags) {
 static ssize_t receive(sock_Socket *s, void *data, size_t n, int flags) {
   ssize_t got;
   if (!sock_mayread(s))
-    return -1;
+    return sock_dry(s);
   do {
     if (sock_likely(s->kind == SOCK_KIND_SOCKET))
       got = recv(s->watch.fd, data, n, flags);
@@ -49,6 +49,8 @@ static ssize_t receive(sock_Socket *s, void *data, size_t n, int flags) {
       got = askfirst(s, POLLIN) ? read(s->watch.fd, data, n) : -1;
   } while (got < 0 && errno == EINTR);
   noteshort(s, got, n, flags);
+  if (sock_likely(!(flags & MSG_PEEK)))
+    sock_notereceived(s, got);
   return got;
 }
 
@@ -61,6 +63,7 @@ ssize_t sock_receivefrom(sock_Socket *s, void *data, size_t n, int flags,
     sock_clearaddress(from);
     got = recvfrom(s->watch.fd, data, n, flags, &from->u.sa, &from->len);
   } while (got < 0 && errno == EINTR);
+  sock_notereceived(s, got);
   return got;
 }
 
@@ -106,6 +109,7 @@ static ssize_t transmit(sock_Socket *s, struct iovec *piece, int n, int flags) {
     else
       sent = askfirst(s, POLLOUT) ? writequietly(s->watch.fd, piece, n) : -1;
   } while (sent < 0 && errno == EINTR);
+  sock_notesent(s, sent);
   return sent;
 }
 
@@ -124,14 +128,29 @@ ssize_t sock_transmitto(sock_Socket *s, const char *data, size_t n,
   do {
     sent = sendto(s->watch.fd, data, n, SOCK_NOSIGNAL, &to->u.sa, to->len);
   } while (sent < 0 && errno == EINTR);
+  sock_notesent(s, sent);
   return sent;
+}
+
+int sock_waitstosend(const sock_Socket *s) {
+  struct pollfd p = {s->watch.fd, POLLOUT, 0};
+  if (s->family == AF_UNIX && s->type != SOCK_STREAM && poll(&p, 1, 0) > 0)
+    return SOCK_WANTPAUSE;
+  return SOCK_WANTWRITE;
 }
 
 /* ------------------------------------------- the bare one, as a transport */
 
+/*
+** What a transport receives may be for another than the one who called: for a
+** reader where a writer called it, or the other way. For bytes that are gone
+** no event will come, so whoever waits for some looks again.
+*/
 static ptrdiff_t bare_receive(void *self, char *data, size_t n) {
   sock_Socket *s = self;
   ssize_t got = receive(s, data, n, 0);
+  if (got > 0)
+    sock_wakewaiters(&s->watch, SOCK_READ);
   if (got >= 0)
     return got;
   if (!sock_wouldblock(errno))

@@ -44,6 +44,29 @@ static inline int sock_maywrite(const sock_Socket *s) {
   return 0;
 }
 
+/* What a receive and a transmit have moved; less than 0 is nothing. */
+static inline void sock_notereceived(sock_Socket *s, ssize_t got) {
+  if (got > 0) {
+    s->received += (uint64_t)got;
+    s->heard = 1;
+  } else if (got == 0 && !s->readdone) {
+    s->ended = 1;
+  }
+}
+
+static inline void sock_notesent(sock_Socket *s, ssize_t sent) {
+  if (sent > 0) {
+    s->sent += (uint64_t)sent;
+    s->heard = 0;
+  }
+}
+
+/* What a receive without a system call answers: -1, to wait; or 0, the end
+** that core.drain lets a connection see. */
+static inline ssize_t sock_dry(const sock_Socket *s) {
+  return s->watch.ends != NULL && s->watch.ends(&s->watch) ? 0 : -1;
+}
+
 /* Whether the kernel asks to wait. */
 static inline int sock_wouldblock(int err) {
   return err == EAGAIN || err == EWOULDBLOCK;
@@ -54,6 +77,13 @@ static inline int sock_wouldblock(int err) {
 static inline int sock_waitsfor(const sock_Socket *s, int want) {
   return sock_likely(s->over.transport == NULL) ? want : s->want;
 }
+
+/*
+** What a try of a datagram answers then. Whether the receiver of a Unix
+** datagram has room, only a connected socket is told: poll(2) says yes, and
+** each attempt, which takes room and gives it back, is an event.
+*/
+int sock_waitstosend(const sock_Socket *s);
 
 /* Whether nothing may be written any more: a write ended half way, or the
 ** transport has half of what its writer did not stay to give it again. */

@@ -86,11 +86,15 @@ local function short(name)
   return name:match("[^.:]+$")
 end
 
+--- Those of a name, the module's own before methods.
 local function find(entries, name)
-  local found = {}
+  local found, own = {}, 0
   local wanted = name:gsub("^sock[.:]([A-Z])", "%1")
   for _, entry in ipairs(entries) do
-    if entry.name == wanted or entry.name == "sock." .. wanted or short(entry.name) == wanted then
+    if entry.name == wanted or entry.name == "sock." .. wanted then
+      own = own + 1
+      table.insert(found, own, entry)
+    elseif short(entry.name) == wanted then
       found[#found + 1] = entry
     end
   end

@@ -5,12 +5,20 @@
 local core = require "sock.core"
 core.library((select(2, ...) or ""):match("^.*/") or "") -- what a program's own lines are not in
 
+local connect = require "sock.connect"
 local copy = require "sock.copy"
 local help = require "sock.help"
 local hexdump = require "sock.hexdump"
+local listen = require "sock.listen"
+local pool = require "sock.pool"
 local repl = require "sock.repl"
+local retry = require "sock.retry"
 local scope = require "sock.scope"
+local serve = require "sock.serve"
+local serve_udp = require "sock.serve_udp"
+local server = require "sock.server"
 local sockets = require "sock.sockets"
+local udp = require "sock.udp"
 
 return {
   -- addresses and names
@@ -36,7 +44,7 @@ return {
   relay = copy.relay,
   wait = core.wait,
   select = core.select,
-  type = core.type,
+  type = server.type,
   options = core.options,
 
   -- tasks
@@ -56,6 +64,15 @@ return {
   deadline = core.deadline,
   cancelled = core.cancelled,
   coroutine = core.coroutine(),
+
+  -- servers and clients
+  pool = pool.pool,
+  connect = connect.connect,
+  listen = listen.listen,
+  udp = udp.udp,
+  serve = serve.serve,
+  serve_udp = serve_udp.serve_udp,
+  retry = retry.retry,
 
   -- at the prompt
   repl = repl.repl,

@@ -28,6 +28,8 @@ function M.split(what, arg, options, own, level)
       if not ("|" .. own[name] .. "|"):find("|" .. type(value) .. "|", 1, true) then
         bad(what, arg, level + 1, "option '%s': %s expected, got %s", name,
           own[name]:gsub("|", " or "), type(value))
+      elseif value ~= value then
+        bad(what, arg, level + 1, "option '%s': not a number", name)
       end
       mine[name] = value
     elseif known[name] then
@@ -43,8 +45,10 @@ end
 -- @return the socket; nil, message, code
 function M.apply(socket, options)
   for name, value in pairs(options) do
-    local ok, message, code = socket:setsockopt(name, value)
-    if not ok then
+    local fits, ok, message, code = pcall(socket.setsockopt, socket, name, value)
+    if not fits then -- a value of the wrong type: say which
+      error(("option '%s': %s"):format(name, ok:match("%((.*)%)$") or ok), 0)
+    elseif not ok then
       return nil, message, code
     end
   end

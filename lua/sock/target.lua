@@ -17,6 +17,9 @@ local function check(what, arg, a, b, level)
       :format(arg, what, a == nil and "no value" or type(a)), level + 1)
   elseif type(b) == "number" and not (math.tointeger(b) and b >= 0 and b <= 65535) then
     error(("bad argument #%d to '%s' (port out of range)"):format(arg + 1, what), level + 1)
+  elseif type(b) == "boolean" or type(b) == "userdata" or type(b) == "thread" then
+    error(("bad argument #%d to '%s' (port expected, got %s)")
+      :format(arg + 1, what, type(b)), level + 1)
   end
 end
 
@@ -45,7 +48,7 @@ function M.read(what, arg, a, b, level)
   if b == nil or type(b) == "table" or type(b) == "function" then
     return split(what, a)
   end
-  return { host = a, port = b }, 2
+  return { host = a, port = type(b) == "number" and math.tointeger(b) or b }, 2
 end
 
 --- Its addresses, in the order of RFC 6724.

@@ -179,7 +179,7 @@ function sock.select(readers, writers, seconds) end
 
 ---What a value is, as io.type.
 ---@param v any
----@return "socket"|"closed socket"|"address"|"task"|"channel"|nil type
+---@return "socket"|"closed socket"|"address"|"task"|"channel"|"server"|nil type
 function sock.type(v) end
 
 ---The names of the options that this system has.
@@ -895,6 +895,200 @@ function co.isyieldable(thread) end
 
 ---@return thread co, boolean ismain
 function co.running() end
+
+-- Servers and clients ---------------------------------------------------------
+
+---@class sock.ProxyHeader
+---@field version 1|2
+---@field source? sock.Addr|false # the client; false: nobody (UNKNOWN, LOCAL); own end if absent
+---@field destination? sock.Addr # what the client connected to; the other end if absent
+
+---Beside these, any field of sock.Options is set on each socket before it is
+---connected.
+---@class sock.ConnectOptions: sock.Options
+---@field type? sock.Type # "stream" if absent
+---@field timeout? number # seconds for it all, the look-up too; then the socket's settimeout
+---@field localaddr? sock.Addr # to bind to before; a host without a port will do
+---@field via? string # "socks5://user:password@host:port" or "http://…": through that proxy
+---@field proxy? 1|2|sock.ProxyHeader # the PROXY protocol's header, sent before all else
+
+---A connected socket. All addresses of a name are tried, IPv6 and IPv4 in
+---turns, 250 ms apart or as soon as one has failed, until one is connected;
+---the others are closed. tcp_nodelay is on if not said otherwise. Through a
+---proxy, the name is the proxy's to resolve. The message of a failure lists
+---each address and why. RFC 8305; RFC 1928, 1929; RFC 9110, 9.3.6.
+---@param host sock.Addr # one text with both, or the host
+---@param port? integer|string
+---@param options? sock.ConnectOptions
+---@return sock.Socket? s, string? message, string? code # of the first address, or ETIMEDOUT
+---@overload fun(address: sock.Addr, options?: sock.ConnectOptions): sock.Socket?, string?, string?
+function sock.connect(host, port, options) end
+
+---@class sock.UdpOptions: sock.Options
+---@field family? sock.Family # the address's own if absent, else "inet"
+---@field timeout? number # the socket's settimeout
+
+---A datagram socket, bound where an address is given. "*" as host: IPv6 and
+---IPv4 on one port; IPv4 peers appear as inet addresses. udp(7), RFC 3493, 5.3.
+---@param host? sock.Addr # one text with both, or the host
+---@param port? integer|string # 0: the system picks one
+---@param options? sock.UdpOptions
+---@return sock.Socket? s, string? message, string? code # EADDRINUSE, EADDRNOTAVAIL, EACCES
+---@overload fun(address?: sock.Addr, options?: sock.UdpOptions): sock.Socket?, string?, string?
+function sock.udp(host, port, options) end
+
+---@class sock.RetryOptions
+---@field attempts? integer # 5 if absent; math.huge: for ever
+---@field first? number # seconds: the shortest pause; 0.1 if absent
+---@field longest? number # seconds: the longest pause; 10 if absent
+
+---Calls f until it gives a value: its first result is neither nil nor false.
+---After each failure it pauses, twice as long as before and a random part of
+---that, so that many who failed together do not come back together. An error
+---that f raises is raised.
+---@param f fun(): ...
+---@param options? sock.RetryOptions
+---@return any ... # what f returned at last
+function sock.retry(f, options) end
+
+---Any socket option beside these, by its name; it is set before the bind.
+---@class sock.ListenOptions: sock.Options
+---@field type? "stream"|"seqpacket" # "stream" if absent
+---@field backlog? integer # connections that wait to be accepted: listen(2)
+---@field timeout? number # settimeout of the listener
+---@field mode? string # of a Unix path: "600"; never wider, not even for a moment
+
+---A socket that listens. `"*"` as host is IPv6 and IPv4 on one port, a name its
+---first address; port 0 lets the system choose. A Unix path is replaced if it
+---is a socket that refuses connections, and nothing else is; it stays after
+---the close. "systemd" and "systemd:name" take a descriptor of the service
+---manager's, each once. `reuseaddr` is on. listen(2), sd_listen_fds(3).
+---@param host sock.Addr
+---@param port? integer|string # left out where the first argument has it
+---@param options? sock.ListenOptions
+---@return sock.Socket? listener, string? message, string? code # EADDRINUSE, EACCES, ENOENT
+---@overload fun(addr: sock.Addr, options?: sock.ListenOptions): sock.Socket?, string?, string?
+function sock.listen(host, port, options) end
+
+---Any socket option beside these, by its name: connections inherit it.
+---@class sock.ServeOptions: sock.Options
+---@field type? "stream"|"seqpacket" # "stream" if absent
+---@field backlog? integer # connections that wait to be accepted: listen(2)
+---@field mode? string # of a Unix path, as in listen
+---@field timeout? number # settimeout of each connection
+---@field maxconns? integer # no more at once (in each worker): the others wait in the kernel
+---@field workers? integer # so many processes: see below
+---@field proxy? boolean|string[] # a PROXY header first: true, or networks that are trusted
+---@field onerror? fun(err: any, traceback: string, conn: sock.Socket) # else sock.onerror's
+
+---@alias sock.Handler fun(conn: sock.Socket, peer: sock.Address)
+---@alias sock.DatagramHandler fun(data: string, from: sock.Address, socket: sock.Socket)
+
+---What sock.serve and sock.serve_udp give. It needs no variable to live.
+---@class sock.Server
+---@field address sock.Address # where it listens; of several, the first
+---@field addresses sock.Address[] # all of them
+---@field stopping boolean # stop was called, or its sockets are gone
+local Server = {}
+
+---Calls handler(conn, peer) for each connection, in a task of its own. When it
+---returns: flush, shut sending, discard input for at most a second, close.
+---An error closes that connection. Out of descriptors, it waits.
+---
+---With `workers`, so many processes serve, each with a task for each connection;
+---what is in the program's other tasks and sockets stays here. A worker that
+---dies is replaced, after a pause. INT and TERM end them all (a second time: at
+---once), HUP replaces one after another, without a connection refused: those
+---signals are the server's as long as it runs. SO_REUSEPORT in socket(7).
+---
+---With `proxy`, the peer that the handler gets is the one that the balancer
+---names in a PROXY header, version 1 or 2, which must come within 5 seconds.
+---`{ "10.0.0.0/8", "unix:" }` names whose word is taken; all others are clients
+---like any, and their bytes are not looked at.
+---@param addr sock.Addr|sock.Socket|(sock.Addr|sock.Socket)[] # as listen's; a listener; several
+---@param handler sock.Handler
+---@param options? sock.ServeOptions
+---@return sock.Server? server, string? message, string? code # as listen's
+---@overload fun(host: string, port: integer|string, f: sock.Handler, options?: sock.ServeOptions)
+function sock.serve(addr, handler, options) end
+
+---Any socket option beside these, by its name.
+---@class sock.ServeUdpOptions: sock.Options
+---@field timeout? number # settimeout of the socket
+---@field maxtasks? integer # handlers at once, 256 if absent; more datagrams wait in the kernel
+---@field onerror? fun(err: any, traceback: string, socket: sock.Socket) # else sock.onerror's
+
+---Calls handler(data, from, socket) for each datagram, in a task of its own.
+---@param addr sock.Addr
+---@param handler sock.DatagramHandler
+---@param options? sock.ServeUdpOptions
+---@return sock.Server? server, string? message, string? code # as listen's
+---@overload fun(host: string, port: integer|string, f: sock.DatagramHandler, options?: table)
+function sock.serve_udp(addr, handler, options) end
+
+---Stops accepting, lets connections where nothing is under way see their end
+---(in a read, nothing buffered, a write last), the others
+---finish for so long, and cancels the rest; waits for their end. In a handler,
+---its own connection is left out.
+---@param grace? number # seconds; 0 if absent
+---@return integer count # how many handlers it had to cancel
+function Server:stop(grace) end
+
+---Waits until it has stopped and all that it ran has ended.
+---@return sock.Server server
+function Server:join() end
+
+---@class sock.ServerStats
+---@field accepted integer # connections, or datagrams
+---@field open integer # that are there now
+---@field failed integer # whose handler raised an error
+---@field received integer # bytes, of all
+---@field sent integer # bytes, of all
+
+---What it has done so far.
+---@return sock.ServerStats stats
+function Server:stats() end
+---@class sock.PoolOptions
+---@field max? integer # connections at most, those that are idle included; no limit if absent
+---@field idle? number # seconds after which the pool's next call closes an idle one
+
+---Connections that are used again. A connection that is closed, or forgotten
+---and collected, makes room for another.
+---@class sock.Pool
+local Pool = {}
+
+---@alias sock.Maker fun(): sock.Socket?, string?, string? # a ready connection
+
+---Makes a pool of connections to an address, or of those that a function makes.
+---@param host sock.Addr|sock.Maker
+---@param port? integer|string # left out where the first argument has it
+---@param options? sock.PoolOptions # beside an address, also those of sock.connect
+---@return sock.Pool? pool, string? message, string? code # EINVAL: the text is no address
+---@overload fun(address: sock.Addr, options?: sock.PoolOptions): sock.Pool?, string?, string?
+---@overload fun(make: sock.Maker, options?: sock.PoolOptions): sock.Pool
+function sock.pool(host, port, options) end
+
+---A connection that is alive and has nothing unread: an idle one, or a new
+---one. Who must wait for room is served in the order of coming.
+---@param seconds? number # for all of it, connecting included; for ever if absent
+---@return sock.Socket? connection, string? message, string? code # ETIMEDOUT, EPIPE: closed
+function Pool:get(seconds) end
+
+---Takes a connection back; one with something unread is closed instead.
+---@param connection sock.Socket # closed is fine
+---@return sock.Pool pool
+function Pool:put(connection) end
+
+---Calls f with a connection. It goes back if f's first result is neither nil
+---nor false; otherwise, and after an error or a cancel, it is closed.
+---@param f fun(connection: sock.Socket): ...
+---@return any ... # what f returned; nil, message, code where there was none
+function Pool:use(f) end
+
+---Closes the idle connections now, the others when they are put; who waits in
+---a get is told. Again is harmless.
+---@return true
+function Pool:close() end
 
 -- At the prompt -------------------------------------------------------------
 

@@ -12,8 +12,8 @@ end
 
 --- Starts a program; its stdout and stderr are read with `peer:expect()`.
 -- Options: `module` if the program loads the module (else it runs without
--- the sanitizers' LD_PRELOAD); `input`, a text on its stdin; `descriptors`,
--- how many it may have open.
+-- the sanitizers' LD_PRELOAD); `input`, a text on its stdin, or `stdin`, the
+-- path of a file for it; `descriptors`, how many it may have open.
 function peer.start(argv, options)
   options = options or {}
   local words = {}
@@ -28,8 +28,9 @@ function peer.start(argv, options)
   if options.descriptors then
     command = "ulimit -n " .. options.descriptors .. " && " .. command
   end
-  if options.input == "" then
-    command = command .. " </dev/null"
+  local stdin = options.stdin or options.input == "" and "/dev/null"
+  if stdin then
+    command = command .. " <" .. quote(stdin)
   elseif options.input then
     -- a shell of its own, because $$ in a pipeline is the outer shell
     command = "printf %s " .. quote(options.input) .. " | sh -c " .. quote(command)
@@ -78,9 +79,9 @@ end
 
 --- The urgent byte of a stream, as soon as it is there: until then the
 -- kernel says EINVAL and offers nothing to wait for.
-function peer.urgent(s)
+function peer.urgent(s, call)
   for _ = 1, 5000 do
-    local byte, message, code = s:recv(1, "oob")
+    local byte, message, code = s[call or "recv"](s, 1, "oob")
     if code ~= "EINVAL" then
       return byte, message, code
     end
@@ -161,7 +162,23 @@ function peer.lua(program, ...)
   return peer.start({ interpreter(), "-e", program, "-", ... }, { module = true, input = "" })
 end
 
---- The same with room for `descriptors`; nil if the system refuses so many.
+--- A Lua program with its arguments, as `lua5.4` takes them, that may load the
+-- module, and is ended if it has not ended after a minute.
+function peer.limited(argv, options)
+  -- timeout(1) itself runs without the sanitizers, which can hang its fork.
+  local words = { "timeout", "60", "env", "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or ""),
+    interpreter() }
+  table.move(argv, 1, #argv, #words + 1, words)
+  return peer.start(words, options or { input = "" })
+end
+
+--- What a Lua program, given as text, prints, and its errors. `sock` is there.
+function peer.output(program)
+  local self <close> = peer.limited { "-e", "local sock = require 'sock' " .. program, "-" }
+  return self:rest()
+end
+
+--- peer.lua with room for `descriptors`; nil if the system refuses so many.
 function peer.widelua(descriptors, program, ...)
   if not os.execute("ulimit -n " .. descriptors .. " 2>/dev/null") then
     return nil
