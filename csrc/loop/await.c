@@ -229,7 +229,7 @@ static int drive(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
   sock_Waiter w, *outer = home->waiter;
   lua_Hook before = lua_gethook(loop->main);
   int again = 0;
-  sock_holdsignals(loop);
+  (void)sock_holdsignals(loop);
   if (loop->depth >= SOCK_MAXDRIVERS)
     return luaL_error(L, "too many nested waits");
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -268,7 +268,7 @@ static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
                     double deadline) {
   lua_Hook before = lua_gethook(loop->main);
   sock_flushdirty(loop);
-  sock_holdsignals(loop);
+  (void)sock_holdsignals(loop);
   for (;;) {
     sigset_t interrupts, old;
     sigemptyset(&interrupts);

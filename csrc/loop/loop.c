@@ -314,14 +314,16 @@ static void ask(sock_Loop *loop, double seconds, const sigset_t *mask) {
     (void)loop->poller.type->wait(&loop->poller, loop, seconds, mask);
 }
 
-/* SIGINT is held back between the look at the hook, which a ^C sets, and the
-** wait that lets it in: so none falls between the two. */
+/* Signals are held back between the look at the hook, which a ^C sets (and at
+** what readline has caught), and the wait that lets them in: so none falls
+** between the two. */
 static void askandwait(sock_Loop *loop, double seconds) {
-  sigset_t interrupts, old;
-  sigemptyset(&interrupts);
-  sigaddset(&interrupts, SIGINT);
-  (void)pthread_sigmask(SIG_BLOCK, &interrupts, &old);
-  ask(loop, lua_gethook(loop->main) == loop->hook ? seconds : 0, &old);
+  sigset_t all, old;
+  sigfillset(&all);
+  (void)pthread_sigmask(SIG_BLOCK, &all, &old);
+  int pressed = lua_gethook(loop->main) != loop->hook ||
+                (loop->prompt != NULL && loop->prompt->pending() != 0);
+  ask(loop, pressed ? 0 : seconds, &old);
   (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
@@ -403,6 +405,7 @@ void sock_looseloop(lua_State *L, sock_Loop *loop) {
   closepoller(loop);
   loop->home = &loop->outside;
   loop->current = NULL;
+  loop->prompt = NULL; /* the terminal's line is the parent's */
   loop->timers.top = NULL;
   loop->nready = loop->unpolled = loop->tasks = loop->hopes = 0;
   loop->depth = loop->starts = loop->toodeep = loop->flushing = 0;

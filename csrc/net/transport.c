@@ -12,6 +12,13 @@
 */
 static int askfirst(const sock_Socket *s, short events) {
   struct pollfd p = {s->watch.fd, events, 0};
+  sock_Prompt *prompt = s->watch.loop->prompt;
+  if (prompt != NULL && events == POLLIN && prompt->owns(prompt, p.fd)) {
+    errno = EBUSY;
+    return 0;
+  }
+  if (prompt != NULL && events == POLLOUT)
+    prompt->giveway(prompt, p.fd, 1);
   if (s->kind != SOCK_KIND_TERMINAL || poll(&p, 1, 0) > 0)
     return 1;
   errno = EAGAIN;

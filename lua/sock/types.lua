@@ -1090,4 +1090,33 @@ function Pool:use(f) end
 ---@return true
 function Pool:close() end
 
+-- At the prompt -------------------------------------------------------------
+
+---Makes the interpreter's prompt live: tasks go on while it waits for a key,
+---and what they print stands above the line that is typed. (What writes to the
+---terminal by other ways than print, warn, io.write and file:write is not
+---noticed: ^L draws the line anew.) Where the interpreter has no prompt with
+---readline, this is a prompt of its own, until ^D. readline(3), lua(1).
+function sock.repl() end
+
+---Bytes as `hexdump -C` shows them: their place, in hexadecimal, as text.
+---hexdump(1).
+---@param data string
+---@return string text # a line for each 16 bytes; "" for none
+function sock.hexdump(data) end
+
+---@class sock.OpenSocket
+---@field socket sock.Socket
+---@field made string? # "file:line" that made it
+
+---Every open socket, the oldest first, and the line that made it. `tostring`
+---gives a line for each.
+---@return sock.OpenSocket[] list
+function sock.sockets() end
+
+---Prints what this manual says of a name, as "connect", "Socket:read", "read",
+---"Socket" or "tcp_nodelay"; without one, all names of functions.
+---@param name? string
+function sock.help(name) end
+
 return sock

@@ -227,14 +227,20 @@ os.close(screen)
 print("ended with", os.waitpid(child, 0)[1])
 ]]
 
---- A stock interactive interpreter on a pseudo-terminal, at its prompt.
+--- A stock interpreter on a pseudo-terminal, at its prompt. Words of its
+-- command may be given ("-i" if none), and settings of its environment ("TERM"
+-- is "dumb" else), both as lists.
 -- `prompt:type(line)` types a line, `prompt:press(key)` a key,
 -- `prompt:await(text)` waits until the text appears and answers all that was
 -- shown up to its end. `prompt.child` is the interpreter's process id.
-function peer.prompt()
+function peer.prompt(words, settings)
   local preload = os.getenv("LD_PRELOAD")
-  local self = peer.python(terminal, preload and "LD_PRELOAD=" .. preload or "A=a",
-    interpreter(), "-i")
+  local command = { preload and "LD_PRELOAD=" .. preload or "A=a" }
+  table.move(settings or {}, 1, #(settings or {}), 2, command)
+  command[#command + 1] = interpreter()
+  words = words or { "-i" }
+  table.move(words, 1, #words, #command + 1, command)
+  local self = peer.python(terminal, table.unpack(command))
   local port = math.tointeger(self:expect("listening on (%d+)"))
   self.typist = assert(sock.socket())
   self.typist:settimeout(10)
