@@ -102,8 +102,10 @@ function peer:stop()
     self.typist:close()
   end
   if self.out then
+    -- A stopped process ends only when it goes on. Not the other way round: at
+    -- its end LeakSanitizer stops its threads, and would wait for ever.
+    self:signal("CONT")
     self:signal("TERM")
-    self:signal("CONT") -- a stopped process ends only when it goes on
     self.out:close()
     self.out = nil
   end
