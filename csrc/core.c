@@ -4,16 +4,19 @@
 #include "loop/coroutine.h"
 #include "loop/frame.h"
 #include "loop/group.h"
+#include "loop/place.h"
 #include "loop/process.h"
 #include "loop/set.h"
 #include "loop/signals.h"
 #include "loop/task.h"
 #include "net/copy.h"
+#include "net/made.h"
 #include "net/fork.h"
 #include "net/places.h"
 #include "net/socket.h"
 #include "net/tap.h"
 #include "net/transport.h"
+#include "prompt.h"
 
 SOCK_API int luaopen_sock_core(lua_State *L);
 
@@ -61,6 +64,10 @@ int luaopen_sock_core(lua_State *L) {
   luaL_setfuncs(L, sock_optionfunctions, 0);
   luaL_setfuncs(L, sock_namefunctions, 0);
   luaL_setfuncs(L, sock_resolvefunctions, 0);
+  luaL_setfuncs(L, sock_madefunctions, 0);
+  luaL_setfuncs(L, sock_promptfunctions, 0);
+  lua_pushcfunction(L, sock_setlibrary);
+  lua_setfield(L, -2, "library");
   luaL_setfuncs(L, sock_servingfunctions, 0);
   luaL_setfuncs(L, sock_unixpathfunctions, 0);
   lua_pushvalue(L, -1);

@@ -36,5 +36,4 @@ local server = assert(sock.serve("127.0.0.1", tonumber(arg[1]) or 0, attend))
 print("listening on 127.0.0.1 port " .. server.address.port)
 sock.spawn(room, {})
 assert(sock.signal("INT", "TERM")):wait() -- and meanwhile the tasks go on
-server:stop(1)
-os.exit(true)
+os.exit(server:stop(1) >= 0)

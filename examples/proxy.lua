@@ -14,9 +14,9 @@ local port, host, hostport = tonumber(arg[1]), arg[2], tonumber(arg[3])
 assert(port and host and hostport, "what to forward? PORT HOST HOSTPORT")
 
 local function forward(near, peer)
-  local far <close> = assert(sock.socket("inet", "stream")):settimeout(10)
-  local done, why = far:connect(host, hostport)
-  if done then
+  local far <close>, why = sock.connect(host, hostport, { timeout = 10 })
+  local done = far
+  if far then
     far:settimeout(nil)
     done, why = sock.relay(near, far)
   end

@@ -810,3 +810,25 @@ describe("A channel and its tasks", function()
     end)
   end)
 end)
+
+describe("tostring of a channel", function()
+  it("tells what is in it, of how many, and who waits", function()
+    local ch = sock.channel(10)
+    ch:put(1):put(2)
+    assert.equal("channel 2/10", tostring(ch))
+    assert.equal("channel 0/any", tostring(sock.channel(math.huge)))
+    local rendezvous = sock.channel()
+    local getter = sock.spawn(rendezvous.get, rendezvous)
+    assert.equal("channel 0/0 (1 waits to get)", tostring(rendezvous))
+    rendezvous:put(1)
+    getter:join()
+    local putters = { sock.spawn(rendezvous.put, rendezvous, 1),
+      sock.spawn(rendezvous.put, rendezvous, 2) }
+    assert.equal("channel 0/0 (2 wait to put)", tostring(rendezvous))
+    rendezvous:close()
+    assert.equal("channel 0/0 (closed)", tostring(rendezvous))
+    for _, putter in ipairs(putters) do
+      putter:join()
+    end
+  end)
+end)

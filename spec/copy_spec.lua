@@ -1,6 +1,8 @@
 -- sock.copy and sock.relay.
 
 local sock = require "sock"
+local core = require "sock.core"
+local finalizer = require "spec.support.finalizer"
 local peer = require "spec.support.peer"
 local again = require "spec.support.again"
 local fixtures = require "spec.support.fixtures"
@@ -123,7 +125,24 @@ for name, pair in pairs(pairsof) do
       end
     end)
 
-    it("loses nothing to a cancel", function()
+    it("gives it back before what a read has received since", function()
+    local a, b, _ <close> = unixpair()
+    local c, _, _ <close> = unixpair()
+    c:settimeout(0)
+    repeat until not c:send(("x"):rep(65536))
+    c:settimeout(0.1)
+    assert(a:write("one, "))
+    local copier = sock.spawn(sock.copy, b, c)
+    sock.sleep(0.01)
+    local reader = sock.spawn(b.read, b, 15)
+    sock.sleep(0.01)
+    assert(a:write("two, "))
+    assert.equal("ETIMEDOUT", select(3, copier:join()))
+    assert(a:write("three"))
+    assert.equal("one, two, three", reader:join(2))
+  end)
+
+  it("loses nothing to a cancel", function()
       local a, b, _ <close> = pair()
       local c, d, _ <close> = pair()
       assert(a:write("one"))
@@ -249,6 +268,68 @@ describe("sock.copy", function()
       "bad argument #2 to 'relay' (socket expected)")
   end)
 
+  it("refuses a Lua file that a finalizer closes as it begins", function()
+    local f, b = file("x"), assert(sock.socketpair())
+    local copier = core.copier
+    local _ <close> = finalizer(function() f:close() end)
+    local ok, message = pcall(copier, f, b)
+    b:close()
+    assert.is_false(ok)
+    assert.matches("closed file", message)
+  end)
+
+  it("names itself and its argument, where it was called", function()
+    local a, b, _ <close> = unixpair()
+    local u <close> = assert(sock.socket("inet", "dgram"))
+    local x, y = assert(sock.socketpair())
+    x:close()
+    y:close()
+    local cases = {
+      { "copy", a, "b", nil, "bad argument #2 to 'copy' (socket or file expected, got string)" },
+      { "copy", nil, b, nil, "bad argument #1 to 'copy' (socket or file expected, got nil)" },
+      { "copy", a, u, nil, "bad argument #2 to 'copy' (not a stream)" },
+      { "copy", a, b, -1, "bad argument #3 to 'copy' (count must not be negative)" },
+      { "copy", a, b, {}, "bad argument #3 to 'copy' (number expected, got table)" },
+      { "copy", x, b, nil, "attempt to use a closed socket" },
+      { "relay", u, b, nil, "bad argument #1 to 'relay' (not a stream)" },
+      { "relay", a, nil, nil, "bad argument #2 to 'relay' (socket expected)" },
+      { "relay", a, x, nil, "attempt to use a closed socket" },
+    }
+    local line = debug.getinfo(1, "l").currentline + 3
+    for _, case in ipairs(cases) do
+      local _, message = pcall(function()
+        local _ = sock[case[1]](case[2], case[3], case[4])
+      end)
+      assert.equal(("copy_spec.lua:%d: %s"):format(line, case[5]), message:match("[^/]*$"))
+    end
+  end)
+
+  it("refuses a Lua file that is open for the other way only", function()
+    local a, b, _ <close> = unixpair()
+    local path = os.tmpname()
+    local out <close> = assert(io.open(path, "w"))
+    local source <close> = assert(io.open(path))
+    os.remove(path)
+    a:write("data")
+    assert.has_error(function() sock.copy(out, a) end,
+      "bad argument #1 to 'copy' (file is not open for reading)")
+    assert.has_error(function() sock.copy(b, source) end,
+      "bad argument #2 to 'copy' (file is not open for writing)")
+    assert.equal("data", b:read(4))
+  end)
+
+  it("says which end was closed meanwhile", function()
+    local a, b, _ <close> = unixpair()
+    local f = file(data)
+    local task = sock.spawn(sock.copy, f, a)
+    sock.step(0)
+    f:close()
+    local reader = sock.spawn(b.read, b, "a")
+    assert.equal("copy: closed", select(2, task:join()))
+    a:close()
+    assert.equal(select(4, task:join()), #reader:join())
+  end)
+
   it("fails with a Lua file that has no position", function()
     local a, _, _ <close> = unixpair()
     local p <close> = assert(io.popen("exit"))
@@ -277,6 +358,36 @@ describe("sock.copy", function()
     assert.equal("EBADF", select(3, task:join()))
     assert.equal(select(4, task:join()), #d:read("a"))
     assert.is_nil(b:read())
+  end)
+end)
+
+describe("sock.copy at an urgent mark", function()
+  local function urgent()
+    local a, b, closer = tcppair()
+    assert(a:write("abc"))
+    assert(a:send("!", "oob"))
+    assert(a:write("def"))
+    return a, b, closer
+  end
+
+  it("goes on behind it, as read does", function()
+    local a, b, _ <close> = urgent()
+    local c, d, _ <close> = unixpair()
+    a:shutdown("send")
+    assert.equal(6, sock.copy(b, c))
+    assert.equal("abcdef", d:read(6))
+  end)
+
+  it("goes on behind it also while no end is in sight, and waits asleep", function()
+    local a, b, _ <close> = urgent()
+    local c, d, _ <close> = unixpair()
+    local copier = sock.spawn(sock.copy, b, c)
+    assert.equal("abcdef", d:settimeout(2):read(6))
+    local cpu = os.clock()
+    sock.sleep(0.2)
+    assert.is_true(os.clock() - cpu < 0.1)
+    a:shutdown("send")
+    assert.equal(6, copier:join(2))
   end)
 end)
 

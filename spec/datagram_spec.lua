@@ -235,6 +235,19 @@ describe("recvmany", function()
     assert.same({ { "x" }, { sock.address("unix:") } }, { b:recvmany() })
   end)
 
+  for _, type in ipairs { "dgram", "seqpacket" } do
+    it("leaves no descriptor open that came with a message: " .. type, function()
+      local a <close>, b_ = pair(type)
+      local b <close> = b_
+      local one, other = pair("stream")
+      assert(a:sendmsg { data = "x", control = { fds = { one } } })
+      assert.same({ "x" }, (b:recvmany()))
+      one:close()
+      assert.equal(1, select("#", other:settimeout(1):recv())) -- the end
+      other:close()
+    end)
+  end
+
   it("raises for a count or size that is none", function()
     local a <close>, other = pair()
     local _ <close> = other
@@ -301,6 +314,20 @@ describe("segmentation offload", function()
       assert.same({ "aaaabbbbc", 4 }, { m.data, m.control.segment })
     end)
   end
+
+  it("is seen behind all that the kernel can be asked to tell", function()
+    local s <close>, r_ = connected()
+    local r <close> = r_
+    if not offload(s, r) then
+      return pending("no segmentation offload here")
+    end
+    local told = { [35] = 1, [37] = 0x1a, [40] = 1, [75] = 1, [82] = 1 }
+    for number, value in pairs(told) do -- SO_TIMESTAMPNS, SO_TIMESTAMPING, SO_RXQ_OVFL …
+      r:setsockopt(1, number, string.pack("i4", value))
+    end
+    assert(s:send("aaaabbbbcc"))
+    assert.same({ "aaaa", "bbbb", "cc" }, (r:recvmany()))
+  end)
 
   it("tells what recvmany cut of it", function()
     local s <close>, r_ = connected()

@@ -224,6 +224,15 @@ while True:
     end
   end)
 
+  it("does not call closed what is open the other way", function()
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    local s <close> = assert(sock.adopt(file))
+    os.remove(path)
+    local message = ("read descriptor %d: Bad file descriptor"):format(s:fd())
+    assert.same({ nil, message, "EBADF" }, { s:read() })
+  end)
+
   it("says that a descriptor is not open", function()
     local s = assert(sock.socket())
     local fd = s:fd()

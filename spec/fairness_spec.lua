@@ -124,6 +124,35 @@ describe("A task that never needs to wait", function()
   end)
 end)
 
+describe("A script that never needs to wait, outside of tasks,", function()
+  for _, name in ipairs(sorted(calls)) do
+    it("lets descriptors and timers of its tasks be served: " .. name, function()
+      local call, closer = calls[name]()
+      local _ <close> = closer
+      local a, b, _ <close> = pair()
+      local served = 0
+      local reader = sock.spawn(function()
+        while b:read(1) do
+          served = served + 1
+        end
+      end)
+      local sleeper = sock.spawn(function()
+        sock.sleep(0.0001)
+        served = served + 1
+      end)
+      local until_ = sock.now() + 5
+      a:send("x")
+      while served < 2 and sock.now() < until_ do
+        call()
+      end
+      assert.equal(2, served)
+      a:shutdown("send")
+      reader:join()
+      sleeper:join()
+    end)
+  end
+end)
+
 describe("A function in sock.timeout that never needs to wait", function()
   for _, name in ipairs(sorted(calls)) do
     it("ends when its time has passed: " .. name, function()

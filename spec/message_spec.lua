@@ -253,6 +253,7 @@ describe("sendmsg", function()
       { { data = "x", to = 7 }, "to must be an address" },
       { { data = "x", control = 7 }, "control must be a table" },
       { { data = "x", control = { fd = {} } }, "unknown control data 'fd'" },
+      { { data = "x", control = { {} } }, "kind of control data is a name" },
       { { data = "x", control = { ttl = 7 } }, "'ttl' cannot be sent here" },
       { { data = "x", control = { timestamp = 7 } }, "'timestamp' cannot be sent here" },
       { { data = "x", control = { fds = 7 } }, "fds must be a list" },
@@ -269,6 +270,23 @@ describe("sendmsg", function()
     assert.error_matches(function() b:recvmsg { size = -1 } end, "size must be")
     assert.error_matches(function() b:recvmsg { flags = { "peek", "more" } } end,
       'unknown flag "more"')
+  end)
+
+  it("takes no kind twice, whatever says it has its name", function()
+    local a <close>, b_ = pair("dgram")
+    local b <close> = b_
+    local list, texts, objects = {}, {}, {}
+    for i = 1, 253 do
+      list[i] = b
+    end
+    for i = 1, 4 do
+      texts["fds\0" .. i] = list
+      objects[setmetatable({}, { __tostring = function() return "fds" end })] = list
+    end
+    for _, control in ipairs { texts, objects } do
+      assert.error_matches(function() a:sendmsg { data = "x", control = control } end,
+        "kind of control data is a name")
+    end
   end)
 
   it("refuses closed sockets and files, and more than the kernel takes", function()
@@ -476,6 +494,15 @@ for _, case in ipairs(families) do
       assert.equal("lo", m.control.pktinfo.interface)
       assert(r:sendmsg { data = "y", to = m.from, control = m.control })
       assert.equal(r:getsockname(), assert(s:recvmsg()).from)
+    end)
+
+    it("fail where the interface to leave by is not there", function()
+      local s <close> = bound(case)
+      for _, interface in ipairs { "nonesuch", "lo\0x", 0x7fffffff } do
+        local control = { pktinfo = { interface = interface } }
+        local sent, _, code = s:sendmsg { data = "x", to = s:getsockname(), control = control }
+        assert.same({ nil, "ENODEV" }, { sent, code })
+      end
     end)
 
     it("tell TTL and TOS, and set them", function()

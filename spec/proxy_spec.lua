@@ -253,7 +253,7 @@ describe("proxy.accept", function()
 
   it("refuses one that ends inside", function()
     for _, row in ipairs(valid) do
-      for at = 0, math.min(#row[1] - 1, 250) do
+      for at = 1, math.min(#row[1] - 1, 250) do
         local source, message, code = given({ row[1]:sub(1, at) }, function(a)
           a:shutdown("send")
         end)
@@ -262,6 +262,10 @@ describe("proxy.accept", function()
         assert.matches("it ended after " .. at .. " bytes$", message)
       end
     end
+  end)
+
+  it("sees the end of one that never began", function()
+    assert.same({ n = 1 }, table.pack(given({}, function(a) a:shutdown("send") end)))
   end)
 
   it("waits no longer than it should for the rest of one", function()

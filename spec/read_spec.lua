@@ -1,7 +1,9 @@
 -- read, and read beside recv: against a model in memory.
 
 local sock = require "sock"
+local finalizer = require "spec.support.finalizer"
 local fixtures = require "spec.support.fixtures"
+
 local pack = table.pack
 
 local function pair()
@@ -362,6 +364,20 @@ describe("read and recv", function()
     assert.equal("c2", c:read())
     assert.equal("a3", a:recv())
     assert.equal("c3", c:recv())
+  end)
+
+  it("give each byte once where a finalizer reads in the middle", function()
+    local a, b, _ <close> = pair()
+    local first = ("-"):rep(100)
+    assert(b:write(first))
+    local inner
+    local _ <close> = finalizer(function()
+      inner = a:recv()
+      b:write("defg")
+      inner = inner .. a:read(1)
+    end)
+    local outer = a:recv()
+    assert.same({ first .. "d", "efg" }, { inner, outer })
   end)
 
   it("count buffered bytes as readable", function()

@@ -1,6 +1,7 @@
 -- setvbuf, flush: what full-buffered output does, and when it leaves.
 
 local sock = require "sock"
+local finalizer = require "spec.support.finalizer"
 local peer = require "spec.support.peer"
 local again = require "spec.support.again"
 
@@ -54,6 +55,32 @@ describe("setvbuf", function()
     assert.equal(a, a:flush())
     assert.equal("one 2\5three", b:settimeout(1):recv())
     assert.equal(a, a:flush())
+  end)
+
+  it("holds nothing for a socket that a finalizer closes meanwhile", function()
+    local a, _, _ <close> = pair()
+    local number = 10 ^ 30 -- its text is made by the write
+    local _ <close> = finalizer(function() a:close() end)
+    local s, _, code, sent = a:write(number)
+    assert.same({ n = 3, nil, "EBADF", 0 }, pack(s, code, sent))
+  end)
+
+  it("lets go what is held before sendto, which does not follow a torn write", function()
+    local listener <close> = assert(sock.socket())
+    assert(assert(listener:bind("127.0.0.1", 0)):listen())
+    local a <close> = assert(sock.socket())
+    assert(a:connect(listener:getsockname()))
+    local b <close> = assert(listener:accept())
+    a:setvbuf("full")
+    assert(a:write("one "))
+    assert.equal(3, a:sendto("two", b:getsockname()))
+    assert.equal("one two", b:settimeout(10):read(7))
+    local writer = sock.spawn(a.write, a, ("x"):rep(2 ^ 24))
+    writer:cancel()
+    writer:join()
+    b:settimeout(0)
+    repeat until not b:recv()
+    assert.equal("EPIPE", select(3, a:sendto("x", b:getsockname())))
   end)
 
   it("takes empty writes", function()

@@ -53,13 +53,25 @@ describe("server:stop", function()
   it("ends connections that wait for the next request, at once", function()
     for _, addr in ipairs { "127.0.0.1:0", "unix:@sock-stop-" .. peer.freeport() } do
       local server = serve(shout, nil, addr)
-      local fresh <close> = connect(server.address)
       local idle <close> = connect(server.address)
       idle:write("a\n")
       assert.equal("A", idle:read())
-      assert.equal(0, stop(server, fresh, idle))
+      assert.equal(0, stop(server, idle))
       assert.equal(0, server:stats().open)
     end
+  end)
+
+  it("answers the first request of one that has just come", function()
+    local server = serve(shout)
+    local fresh <close> = connect(server.address)
+    await(function() return server:stats().open == 1 end)
+    local stopper = sock.spawn(server.stop, server, 1000)
+    await(function() return server.stopping end)
+    fresh:write("a\n")
+    assert.equal("A", fresh:read())
+    assertend(fresh)
+    fresh:close()
+    assert.equal(0, stopper:join())
   end)
 
   it("whatever they read with", function()
@@ -187,6 +199,7 @@ describe("server:stop", function()
     local log = {}
     local server = serve(function(conn)
       local _ <close> = setmetatable({}, { __close = function(_, err) log[#log + 1] = err end })
+      conn:write("welcome\n")
       if conn:read() then
         sock.channel():get()
       end
@@ -197,6 +210,7 @@ describe("server:stop", function()
       clients[i]:write("x\n")
     end
     local idle <close> = connect(server.address)
+    assert.equal("welcome", idle:read())
     received(server, 6)
     assert.equal(3, server:stop(0.001))
     assert.equal(3, #log)
@@ -204,6 +218,7 @@ describe("server:stop", function()
     assert.equal(0, server:stats().failed)
     assertend(idle)
     for _, client in ipairs(clients) do
+      assert.equal("welcome", client:read())
       assert.is_nil((client:read()))
       client:close()
     end

@@ -352,6 +352,15 @@ for _, at in ipairs(families) do
         assert.equal("after", b:recv(5, "waitall"))
       end)
 
+      it("tell an urgent byte from what is buffered in recvfrom too", function()
+        local a, b, _ <close> = connection(at)
+        assert(a:send("before"))
+        assert.equal("b", b:read(1))
+        assert.equal(1, a:send("!", "oob"))
+        assert.equal("!", peer.urgent(b, "recvfrom"))
+        assert.equal("efore", b:recv())
+      end)
+
       it("say that no urgent byte is there", function()
         local _, b, _ <close> = connection(at)
         local _, _, code = b:recv(1, "oob")

@@ -200,6 +200,26 @@ describe("a stream over a transport", function()
     assert.equal(b:recv(1), "x")
   end)
 
+  it("wakes a writer if a recv that does not wait took what it waits for", function()
+    local _ <close>, a, b = over(sock.socketpair)
+    local writer = sock.spawn(a.write, a, ("x"):rep(7 * 17)) -- a record too many
+    sock.sleep(0.01)
+    assert(b:read(7 * 16))
+    assert.equal("ETIMEDOUT", select(3, a:settimeout(0):recv()))
+    assert.equal(a, writer:join(2))
+  end)
+
+  it("wakes a reader if a write that does not wait took what it waits for", function()
+    local _ <close>, a, b = over(sock.socketpair)
+    local reader = sock.spawn(a.read, a, 5)
+    sock.sleep(0.01)
+    assert(a:write(("x"):rep(7 * 16))) -- the window is full
+    assert(b:read(7 * 16))
+    assert(b:write("hello"))
+    assert(a:settimeout(0):write("y"))
+    assert.equal("hello", reader:join(2))
+  end)
+
   it("relays between one and another", function()
     local _ <close>, a, b = over(sock.socketpair)
     local _ <close>, c, d = closing(sock.socketpair())
@@ -211,6 +231,23 @@ describe("a stream over a transport", function()
     a:shutdown("send")
     d:shutdown("send")
     assert.same({ 6, 5 }, { relay:join() })
+  end)
+
+  it("is what a copy goes through that began before it was there", function()
+    for _, way in ipairs { "from", "to" } do
+      local a, b = sock.socketpair()
+      local c, d = sock.socketpair()
+      local _ <close> = closing(a, b, c, d)
+      local copier = sock.spawn(sock.copy, b, c)
+      sock.sleep(0.01)
+      for _, s in ipairs(way == "from" and { a, b } or { c, d }) do
+        assert(cipher.install(s))
+      end
+      assert(a:write("hello"))
+      assert.equal("hello", d:settimeout(5):read(5))
+      a:shutdown("send")
+      assert.equal(5, copier:join(5))
+    end
   end)
 
   it("copies a file through it", function()

@@ -330,6 +330,61 @@ describe("Unix dgram", function()
   end)
 end)
 
+describe("A receiver of Unix datagrams without room", function()
+  local sends = {
+    sendto = function(s, to) return s:sendto("x", to) end,
+    sendmsg = function(s, to) return s:sendmsg { data = "x", to = to } end,
+    sendmany = function(s, to) return s:sendmany { { "x", to } } end,
+  }
+
+  --- A receiver that another sender has filled, its address, how often.
+  local function full()
+    local r, a = socket("dgram"), socket("dgram"):settimeout(0)
+    local address, n = abstract(), 0
+    assert(r:bind(address))
+    while a:sendto("x", address) do
+      n = n + 1
+    end
+    a:close()
+    return r, assert(r:getsockname()), n
+  end
+
+  for name, send in pairs(sends) do
+    for _, place in ipairs { "in a task", "outside tasks" } do
+      it("lets " .. name .. " wait " .. place .. ", no longer than it may, and asleep", function()
+        local r <close>, address = full()
+        local s <close> = socket("dgram"):settimeout(0.3)
+        local start, cpu = sock.now(), os.clock()
+        local code
+        local function try()
+          code = select(3, send(s, address))
+        end
+        if place == "in a task" then
+          sock.run(try)
+        else
+          try()
+        end
+        assert.equal("ETIMEDOUT", code)
+        assert.is_true(sock.now() - start >= 0.3)
+        assert.is_true(os.clock() - cpu < 0.1)
+        assert(r)
+      end)
+    end
+
+    it("takes what " .. name .. " sends once it has some", function()
+      local r <close>, address, n = full()
+      local s <close> = socket("dgram")
+      local task = sock.spawn(send, s, address)
+      sock.sleep(0.01)
+      for _ = 1, n do
+        assert(r:recv())
+      end
+      assert.equal(1, task:join(5))
+      assert.equal("x", r:recv())
+    end)
+  end
+end)
+
 describe("sock.socketpair", function()
   it("gives two unnamed streams", function()
     local a, b, _ <close> = pair()

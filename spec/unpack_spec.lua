@@ -158,6 +158,30 @@ describe("unpack", function()
     end
   end)
 
+  it("fails on an integer that Lua has none for, and leaves it there", function()
+    local wide = {
+      ["<i9"] = { -1, math.mininteger, ("\255"):rep(7) .. "\127\255", ("\0"):rep(8) .. "\1" },
+      [">i9"] = { -1, math.maxinteger, "\255\127" .. ("\255"):rep(7), "\1" .. ("\0"):rep(8) },
+      ["<I16"] = { 0, -1, ("\255"):rep(9) .. ("\0"):rep(7), ("\255"):rep(16) },
+      [">I16"] = { 0, -1, ("\0"):rep(7) .. ("\255"):rep(9), ("\255"):rep(16) },
+    }
+    for format, row in pairs(wide) do
+      for _, bytes in ipairs { row[3], row[4] } do
+        local a, b, _ <close> = pair()
+        assert.is_false((pcall(string.unpack, format, bytes)))
+        assert(b:write(bytes))
+        assert.equal("ERANGE", select(3, a:unpack(format)))
+        assert.equal(bytes, a:recv())
+      end
+      for _, bytes in ipairs { format:pack(row[1]), format:lower():pack(row[2]) } do
+        local a, b, _ <close> = pair()
+        assert(b:write(bytes))
+        local ok, value = pcall(string.unpack, format, bytes)
+        assert.equal(ok and value or nil, (a:unpack(format)))
+      end
+    end
+  end)
+
   it("keeps to setlimit, to the byte", function()
     local a, b, _ <close> = pair()
     assert(b:write("\0\x09123456789"))

@@ -187,6 +187,18 @@ describe("write", function()
     assert.is_true(sent > 0)
   end)
 
+  it("is told when sending is shut down meanwhile", function()
+    local a, _, _ <close> = pair()
+    local first = sock.spawn(a.write, a, ("x"):rep(10 << 20))
+    local second = sock.spawn(a.write, a, "y")
+    sock.step(0)
+    assert(a:shutdown("send"))
+    local _, _, code, sent = first:join(5)
+    assert.equal("EPIPE", code)
+    assert.is_true(sent > 0)
+    assert.same({ "EPIPE", 0 }, { select(3, second:join(5)) })
+  end)
+
   for _, mode in ipairs { "no", "full" } do
     it("of several tasks never mixes, with setvbuf " .. mode, function()
       local a, b, _ <close> = pair()

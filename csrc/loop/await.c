@@ -83,6 +83,14 @@ static int tryonce(lua_State *L, sock_Waiter *w, int why) {
                                                          : want;
 }
 
+/* Whether its time has passed already: events that come without end, though
+** no try finds anything, must not put it off. */
+static int isover(const sock_Waiter *w, int ended) {
+  if (!w->timer.inside || (ended && w->limit != ECANCELED))
+    return 0;
+  return w->timer.key <= platform_now();
+}
+
 /* Begins a wait. It may have ended at once; then it only lets others run. */
 static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
                   sock_Waiter *w, int want, int again) {
@@ -106,8 +114,8 @@ static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
     sock_observe(w->set, w);
   if (!w->shielded && home->cancelled)
     sock_wake(loop, w, ECANCELED);
-  else if (ended && w->limit == ECANCELED && w->timer.key <= platform_now())
-    sock_wake(loop, w, ECANCELED); /* its frame's time has passed already */
+  else if (isover(w, ended))
+    sock_wake(loop, w, w->limit);
   else if (err != 0 || ended)
     sock_wake(loop, w, err);
 }
@@ -221,7 +229,7 @@ static int drive(lua_State *L, sock_Loop *loop, const sock_Waiter *plan,
   sock_Waiter w, *outer = home->waiter;
   lua_Hook before = lua_gethook(loop->main);
   int again = 0;
-  sock_holdsignals(loop);
+  (void)sock_holdsignals(loop);
   if (loop->depth >= SOCK_MAXDRIVERS)
     return luaL_error(L, "too many nested waits");
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -260,7 +268,7 @@ static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
                     double deadline) {
   lua_Hook before = lua_gethook(loop->main);
   sock_flushdirty(loop);
-  sock_holdsignals(loop);
+  (void)sock_holdsignals(loop);
   for (;;) {
     sigset_t interrupts, old;
     sigemptyset(&interrupts);
@@ -272,7 +280,7 @@ static int pollonce(lua_State *L, sock_Loop *loop, struct pollfd *p, nfds_t n,
     int err = errno;
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (ready > 0)
-      return 0;
+      return left > 0 ? 0 : ETIMEDOUT; /* nor here (isover) */
     if (ready < 0 && !stop && err != EINTR)
       return err;
     if (stop || sock_pressed(loop, before)) {

@@ -12,6 +12,8 @@
 #include "loop/channel.h"
 #include "loop/task.h"
 
+#define UNLIMITED 9e15 /* math.huge is no limit */
+
 typedef struct Channel {
   sock_Loop *loop;
   sock_Link getters, putters;
@@ -158,20 +160,49 @@ static int c_len(lua_State *L) {
   return 1;
 }
 
+static int waiting(const sock_Link *queue) {
+  int n = 0;
+  for (const sock_Link *l = queue->next; l != queue; l = l->next)
+    n++;
+  return n;
+}
+
+/* "channel 2/10 (1 waits to get, closed)" */
 static int c_tostring(lua_State *L) {
   const Channel *c = checkchannel(L);
-  lua_pushfstring(L, "channel (%I of %I%s)", lengthof(c), c->capacity,
-                  c->closed ? ", closed" : "");
+  int getters = waiting(&c->getters), putters = waiting(&c->putters);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  lua_pushfstring(L, "channel %I/", lengthof(c));
+  luaL_addvalue(&b);
+  if (c->capacity < UNLIMITED)
+    lua_pushfstring(L, "%I", c->capacity);
+  else
+    lua_pushliteral(L, "any");
+  luaL_addvalue(&b);
+  if (getters > 0) {
+    lua_pushfstring(L, " (%d %s to get)", getters,
+                    getters == 1 ? "waits" : "wait");
+    luaL_addvalue(&b);
+  }
+  if (putters > 0) {
+    lua_pushfstring(L, " (%d %s to put)", putters,
+                    putters == 1 ? "waits" : "wait");
+    luaL_addvalue(&b);
+  }
+  if (c->closed)
+    luaL_addstring(&b, " (closed)");
+  luaL_pushresult(&b);
   return 1;
 }
 
 static int l_channel(lua_State *L) {
   lua_Number capacity = luaL_optnumber(L, 1, 0);
   luaL_argcheck(L, capacity >= 0, 1, "capacity must not be negative");
-  if (capacity < 9e15) /* math.huge is no limit */
+  if (capacity < UNLIMITED)
     capacity = (lua_Number)luaL_optinteger(L, 1, 0);
   else
-    capacity = 9e15;
+    capacity = UNLIMITED;
   Channel *c = sock_newobject(L, &sock_channelclass, sizeof *c, 1);
   c->loop = sock_loop(L);
   sock_listinit(&c->getters);

@@ -10,10 +10,12 @@ static int nothing(lua_State *L) {
 /*
 ** Whether ^C has been pressed: the hook has changed since the wait began, or
 ** it is the interpreter's own (all events, each step, and SIGINT back at its
-** default), set before.
+** default), set before. At the idle prompt readline has caught it.
 */
 int sock_pressed(const sock_Loop *loop, lua_Hook before) {
   struct sigaction now;
+  if (loop->prompt != NULL && loop->prompt->pending() != 0)
+    return 1;
   if (lua_gethook(loop->main) != before)
     return 1;
   return sock_likely(before == NULL)

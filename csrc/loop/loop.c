@@ -228,6 +228,13 @@ static void wakewanting(sock_Loop *loop, sock_Link *queue, unsigned what) {
     sock_wake(loop, w, 0);
 }
 
+void sock_wakewaiters(sock_Watch *w, unsigned what) {
+  wakewanting(w->loop, &w->readers, what);
+  wakewanting(w->loop, &w->writers, what);
+  if (!sock_listempty(&w->observers))
+    sock_wakeobservers(w, what);
+}
+
 void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
   sock_Watch *w = sock_watchof(loop, fd);
   if (w == NULL || w->generation != generation)
@@ -248,10 +255,7 @@ void sock_report(sock_Loop *loop, int fd, uint32_t generation, unsigned what) {
     w->erroronly = 1;
   if (what & w->flushing)
     w->flush(w);
-  wakewanting(loop, &w->readers, what);
-  wakewanting(loop, &w->writers, what);
-  if (!sock_listempty(&w->observers))
-    sock_wakeobservers(w, what);
+  sock_wakewaiters(w, what);
 }
 
 unsigned sock_wanted(const sock_Watch *w) {
@@ -310,14 +314,16 @@ static void ask(sock_Loop *loop, double seconds, const sigset_t *mask) {
     (void)loop->poller.type->wait(&loop->poller, loop, seconds, mask);
 }
 
-/* SIGINT is held back between the look at the hook, which a ^C sets, and the
-** wait that lets it in: so none falls between the two. */
+/* Signals are held back between the look at the hook, which a ^C sets (and at
+** what readline has caught), and the wait that lets them in: so none falls
+** between the two. */
 static void askandwait(sock_Loop *loop, double seconds) {
-  sigset_t interrupts, old;
-  sigemptyset(&interrupts);
-  sigaddset(&interrupts, SIGINT);
-  (void)pthread_sigmask(SIG_BLOCK, &interrupts, &old);
-  ask(loop, lua_gethook(loop->main) == loop->hook ? seconds : 0, &old);
+  sigset_t all, old;
+  sigfillset(&all);
+  (void)pthread_sigmask(SIG_BLOCK, &all, &old);
+  int pressed = lua_gethook(loop->main) != loop->hook ||
+                (loop->prompt != NULL && loop->prompt->pending() != 0);
+  ask(loop, pressed ? 0 : seconds, &old);
   (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
@@ -339,8 +345,12 @@ int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
   (void)sock_told(L, loop, 0);
   if (loop->nready == 0 && !sock_listempty(&loop->failed))
     sock_reportfailed(L, loop);
-  if (until != NULL && !until->waiting)
-    return SOCK_TURNED;
+  if (until != NULL && !until->waiting) {
+    /* one that never needs to wait must not keep the kernel unasked either */
+    if (++loop->unpolled < SOCK_UNPOLLED)
+      return SOCK_TURNED;
+    seconds = 0;
+  }
   if (until == NULL && loop->tasks == 0) /* step: nothing to wait for */
     seconds = 0;
   double next = sock_untilnext(loop);
@@ -398,6 +408,7 @@ void sock_looseloop(lua_State *L, sock_Loop *loop) {
   closepoller(loop);
   loop->home = &loop->outside;
   loop->current = NULL;
+  loop->prompt = NULL; /* the terminal's line is the parent's */
   loop->timers.top = NULL;
   loop->nready = loop->unpolled = loop->tasks = loop->hopes = 0;
   loop->depth = loop->starts = loop->toodeep = loop->flushing = 0;

@@ -78,8 +78,20 @@ typedef struct sock_Home {
   unsigned char cancelled;
 } sock_Home;
 
+/* The interpreter's readline, while the loop runs inside it; prompt.c's. */
+typedef struct sock_Prompt {
+  int (*pending)(void); /* the signal that it has caught, or 0 */
+  /* Whether the descriptor is its terminal, which no task may read. */
+  int (*owns)(const struct sock_Prompt *p, int fd);
+  /* A text is about to go there: the line that is typed gives way. `whole`:
+  ** the text ends its last line. */
+  void (*giveway)(struct sock_Prompt *p, int fd, int whole);
+} sock_Prompt;
+
 struct sock_Loop {
-  lua_State *main;             /* where the interpreter hangs its ^C hook */
+  lua_State *main;     /* where the interpreter hangs its ^C hook */
+  const char *library; /* the folder of our own Lua files */
+  size_t librarylen;
   struct sock_Socket *sockets; /* all that are open; net/socket.c's */
   /* Whose bytes the scratch holds, and where, until they are read or
   ** somebody else needs it; net/input.c's. */
@@ -120,12 +132,14 @@ struct sock_Loop {
   sock_Home *home;           /* of what runs outside tasks: … */
   sock_Home outside;         /* … this, but in an onerror handler its own */
   int depth;                 /* drivers inside each other */
-  lua_Hook hook; /* the main state's, when the innermost driver began */
-  int starts;    /* spawns inside each other */
-  int toodeep;   /* a task could not be resumed: Lua's C stack is at its end */
+  lua_Hook hook;       /* the main state's, when the innermost driver began */
+  sock_Prompt *prompt; /* NULL but at the live prompt, while it is idle */
+  int starts;          /* spawns inside each other */
+  int toodeep; /* a task could not be resumed: Lua's C stack is at its end */
   unsigned long serial; /* of the last task's wait */
   int budget;
   int tasks;             /* alive */
+  unsigned spawned;      /* tasks there ever were */
   sock_Link idle;        /* who waits for their end */
   int hopes;             /* waits that something outside can end */
   sock_Link failed;      /* tasks whose failure nobody has been told */
@@ -189,6 +203,9 @@ int sock_register(sock_Watch *w);
 /* Sends what full-buffered sockets hold, as far as it goes without waiting;
 ** before every wait. */
 void sock_flushdirty(sock_Loop *loop);
+
+/* Wakes who waits for this, in either queue, and its observers. */
+void sock_wakewaiters(sock_Watch *w, unsigned what);
 
 /* Before its descriptor is closed or given away: ends its registration and
 ** every wait for it, as closed. */

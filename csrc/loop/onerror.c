@@ -15,10 +15,17 @@ void sock_pushtrace(lua_State *L, int index) {
   lua_remove(L, -2);
 }
 
+/* At the live prompt, the line that is typed is not to be written into. */
+static void giveway(const sock_Loop *loop) {
+  if (loop->prompt != NULL)
+    loop->prompt->giveway(loop->prompt, fileno(stderr), 1);
+}
+
 /* error, traceback, task: the first onerror. */
 static int tellstderr(lua_State *L) {
   const char *text = luaL_tolstring(L, 1, NULL);
   const char *trace = lua_tostring(L, 2);
+  giveway(sock_loop(L));
   (void)fprintf(stderr, "sock: a task failed: %s\n%s%s", text,
                 trace != NULL ? trace : "", trace != NULL ? "\n" : "");
   return 0;
@@ -52,6 +59,7 @@ void sock_reportfailed(lua_State *L, sock_Loop *loop) {
     sock_unanchor(L, t);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
       const char *text = lua_tostring(L, -1);
+      giveway(loop);
       (void)fprintf(stderr, "sock: onerror failed: %s\n",
                     text != NULL ? text : "(an error that is no text)");
       lua_pop(L, 1);

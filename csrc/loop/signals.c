@@ -248,13 +248,14 @@ static void collect(sock_Watch *w) {
       tell(loop, number);
 }
 
-void sock_holdsignals(const sock_Loop *loop) {
+int sock_holdsignals(const sock_Loop *loop) {
   for (const sock_Link *l = loop->signals.next; l != &loop->signals;
        l = l->next)
     if (sock_container(l, Signals, link)->asked & BIT(SIGINT)) {
       takeback(SIGINT);
-      return;
+      return 1;
     }
+  return 0;
 }
 
 static int openpipe(sock_Loop *loop) {

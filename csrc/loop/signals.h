@@ -14,8 +14,9 @@
 
 void sock_opensignals(lua_State *L);
 
-/* Before a wait outside tasks: SIGINT goes to whoever asked for it. */
-void sock_holdsignals(const sock_Loop *loop);
+/* Before a wait outside tasks: SIGINT goes to whoever asked for it. Whether
+** somebody has. */
+int sock_holdsignals(const sock_Loop *loop);
 
 /* At the loop's end: what it still has is given back. */
 void sock_endsignals(sock_Loop *loop);

@@ -248,6 +248,7 @@ void sock_resume(lua_State *L, sock_Loop *loop, sock_Task *t) {
 static sock_Task *newtask(lua_State *L) {
   sock_Task *t = sock_newobject(L, &sock_taskclass, sizeof *t, 4);
   t->loop = sock_loop(L);
+  t->number = ++t->loop->spawned;
   sock_initwaiter(&t->waiter, t);
   sock_listinit(&t->home.frames);
   sock_listinit(&t->joiners);

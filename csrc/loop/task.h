@@ -30,6 +30,7 @@ typedef struct sock_Task {
   sock_Link failure;        /* in the loop's list of failures to be told */
   sock_Link member;         /* in its group's list */
   struct sock_Group *group; /* held by user value SOCK_TASKGROUP */
+  unsigned number;          /* for people: the how manieth of its loop */
   int nargs;                /* to be started with */
   int nresults;             /* on top of co's stack, once it has ended */
   unsigned long serial;     /* of its last wait; no two waits share one */

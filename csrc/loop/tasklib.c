@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "loop/await.h"
 #include "loop/group.h"
+#include "loop/place.h"
 #include "loop/task.h"
 
 static sock_Task *checktask(lua_State *L, int arg) {
@@ -90,28 +91,27 @@ static int t_traceback(lua_State *L) {
   return 1;
 }
 
-/* Where the innermost Lua function of a task stands, pushed. */
+/* Where a task stands in its program, pushed. */
 static void pushplace(lua_State *L, lua_State *co) {
   lua_Debug ar;
-  for (int level = 0; lua_getstack(co, level, &ar); level++) {
-    lua_getinfo(co, "Sl", &ar);
-    if (ar.currentline > 0) {
-      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-      return;
-    }
-  }
-  lua_pushliteral(L, "?");
+  if (sock_findplace(co, &ar))
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+  else
+    lua_pushliteral(L, "?");
 }
 
+/* "task 3: waiting at file.lua:12", "task 3: done", "task 3: failed: …" */
 static int t_tostring(lua_State *L) {
   const sock_Task *t = checktask(L, 1);
-  if (t->state > SOCK_ALIVE) {
-    lua_pushfstring(L, "task: %p (%s)", (const void *)t, statusof(t));
-    return 1;
+  lua_pushfstring(L, "task %d: %s", (int)t->number, statusof(t));
+  if (t->state <= SOCK_ALIVE) {
+    lua_pushliteral(L, " at ");
+    pushplace(L, t->top);
+  } else if (t->state == SOCK_FAILED && lua_gettop(t->co) > 0 &&
+             lua_type(t->co, -1) == LUA_TSTRING) {
+    lua_pushfstring(L, ": %s", lua_tostring(t->co, -1));
   }
-  pushplace(L, t->top);
-  lua_pushfstring(L, "task: %p (%s at %s)", (const void *)t, statusof(t),
-                  lua_tostring(L, -1));
+  lua_concat(L, lua_gettop(L) - 1);
   return 1;
 }
 

@@ -231,6 +231,9 @@ static int shutdown_try(lua_State *L, int why) {
   static const char *const names[] = {"recv", "send", "both"}; /* SHUT_RD … */
   if (sock_istapped(s))
     sock_tapevent(s, SOCK_SHUTDOWN, names[how], 0);
+  /* a Unix socket's kernel does not tell the writes that wait here */
+  if (how != SHUT_RD)
+    sock_report(s->watch.loop, s->watch.fd, s->watch.generation, SOCK_WRITE);
   lua_settop(L, 1);
   return 1;
 }

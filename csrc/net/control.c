@@ -150,20 +150,25 @@ static void getinfo6(lua_State *L, const char *data, size_t len,
   pushinfo(L, (unsigned)info.ipi6_ifindex, &a);
 }
 
+/* The interface at the top. One that is not there (any more) is the kernel's
+** to refuse: no interface has the index that this gives. */
+static unsigned checkinterface(lua_State *L) {
+  if (lua_type(L, -1) != LUA_TSTRING)
+    return (unsigned)checknumber(L, "interface", 0, INT32_MAX);
+  size_t len;
+  const char *name = lua_tolstring(L, -1, &len);
+  unsigned interface = strlen(name) == len ? if_nametoindex(name) : 0;
+  return interface != 0 ? interface : UINT32_MAX;
+}
+
 /* The interface and the address of the table at the top; family AF_UNSPEC:
 ** no address. */
 static unsigned checkinfo(lua_State *L, sock_Sockaddr *a) {
   unsigned interface = 0;
   sock_clearaddress(a);
   checkkeys(L, "pktinfo", "interface", "address", "");
-  if (field(L, "interface")) {
-    if (lua_type(L, -1) == LUA_TSTRING)
-      interface = if_nametoindex(lua_tostring(L, -1));
-    else
-      interface = (unsigned)checknumber(L, "interface", 0, INT32_MAX);
-    if (interface == 0 && lua_type(L, -1) == LUA_TSTRING)
-      blame(L, lua_pushfstring(L, "no interface '%s'", lua_tostring(L, -1)));
-  }
+  if (field(L, "interface"))
+    interface = checkinterface(L);
   lua_pop(L, 1);
   if (field(L, "address") && !sock_toaddress(L, -1, a)) {
     size_t len;
@@ -339,15 +344,23 @@ static const Kind *checkkind(lua_State *L, const char *name, int family) {
   return NULL;
 }
 
+/* The key below the top, a text without a zero byte: so each kind stands there
+** once, and there is room for all. */
+static const char *checkname(lua_State *L) {
+  const char *name =
+      lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+  if (name == NULL || strlen(name) != lua_rawlen(L, -2))
+    blame(L, "a kind of control data is a name");
+  return name;
+}
+
 size_t sock_encodecontrol(lua_State *L, int index, int family,
                           sock_Control *control) {
   size_t used = 0;
   memset(control, 0, sizeof *control);
   lua_pushnil(L);
   while (lua_next(L, index)) {
-    lua_pushvalue(L, -2);
-    const Kind *k = checkkind(L, luaL_tolstring(L, -1, NULL), family);
-    lua_pop(L, 2);
+    const Kind *k = checkkind(L, checkname(L), family);
     struct cmsghdr *c = (void *)(control->bytes + used);
     size_t len = k->encode(L, (char *)CMSG_DATA(c));
     c->cmsg_level = k->level;

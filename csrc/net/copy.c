@@ -33,6 +33,7 @@ typedef struct Copier {
   lua_Integer moved;
   unsigned char plain; /* the kernel refuses: read and write */
   unsigned char begun; /* the transport was offered what is to be pushed */
+  unsigned char dry;   /* the last splice from there found nothing */
 } Copier;
 
 /* User values: the ends, which must live as long as it does. */
@@ -81,13 +82,29 @@ static int openfile(End *e) {
   return e->at < 0 ? errno : 0;
 }
 
-static void checkend(lua_State *L, int arg, End *e) {
+static void checkfile(lua_State *L, const End *e) {
+  if (e->file != NULL && e->file->closef == NULL)
+    luaL_error(L, "attempt to use a closed file");
+}
+
+static int isopenfor(FILE *f, int mode) {
+  int flags = fcntl(fileno(f), F_GETFL);
+  return flags >= 0 &&
+         ((flags & O_ACCMODE) == mode || (flags & O_ACCMODE) == O_RDWR);
+}
+
+static void checkend(lua_State *L, int arg, End *e, int mode) {
   e->file = luaL_testudata(L, arg, LUA_FILEHANDLE);
+  checkfile(L, e);
   if (e->file == NULL) {
+    if (sock_testobject(L, arg, &sock_socketclass) == NULL)
+      luaL_typeerror(L, arg, "socket or file");
     e->s = sock_checkopen(L, arg);
     luaL_argcheck(L, e->s->type == SOCK_STREAM, arg, "not a stream");
-  } else if (e->file->closef == NULL) {
-    luaL_error(L, "attempt to use a closed file");
+  } else {
+    luaL_argcheck(L, isopenfor(e->file->f, mode), arg,
+                  mode == O_RDONLY ? "file is not open for reading"
+                                   : "file is not open for writing");
   }
 }
 
@@ -97,21 +114,32 @@ static size_t optcount(lua_State *L, int arg) {
   return n >= 9e18 ? SIZE_MAX : (size_t)luaL_checkinteger(L, arg);
 }
 
-/* What was pulled and not pushed goes back to where it came from. */
+/*
+** What was pulled and not pushed goes back to where it came from: before what
+** another has received since. Without memory it raises, and it stays.
+*/
 static void giveback(lua_State *L, Copier *c) {
-  while (c->inpipe > 0) {
-    size_t room = c->inpipe;
-    char *end =
-        isclosed(&c->from) ? NULL : sock_bufferroom(L, &c->from.s->in, &room);
-    ssize_t got = -1;
-    if (end != NULL)
-      got = read(c->pipe[0], end, least(room, c->inpipe));
-    if (got <= 0)
-      break;
-    c->from.s->in.end += (size_t)got;
-    c->inpipe -= (size_t)got;
+  sock_Socket *s = c->from.s;
+  size_t len = sock_bufferlen(&s->in), room = c->inpipe + len;
+  sock_Buffer b = {NULL, 0, 0, 0};
+  ssize_t got = 1;
+  if (isclosed(&c->from)) /* nobody is there to have it */
+    c->inpipe = 0;
+  if (c->inpipe == 0)
+    return;
+  if (sock_bufferroom(L, &b, &room) == NULL)
+    luaL_error(L, "not enough memory");
+  for (; c->inpipe > 0 && got > 0; c->inpipe -= (size_t)got) {
+    got = read(c->pipe[0], b.data + b.end, c->inpipe);
+    got = got > 0 ? got : 0;
+    b.end += (size_t)got;
   }
   c->inpipe = 0;
+  if (len > 0) /* there is room for it */
+    (void)sock_bufferadd(L, &b, sock_bufferdata(&s->in), len);
+  sock_bufferfree(L, &s->in);
+  s->in = b;
+  s->takes++; /* who is in the middle of a read begins anew */
 }
 
 static void closepipe(Copier *c) {
@@ -120,6 +148,13 @@ static void closepipe(Copier *c) {
       (void)close(c->pipe[i]);
     c->pipe[i] = -1;
   }
+}
+
+/* A terminal is asked before it is used, which only a read does; what stands
+** over a descriptor is not the kernel's; what that moves, nobody sees. */
+static int needsread(const End *e) {
+  return e->s != NULL && (e->s->kind == SOCK_KIND_TERMINAL ||
+                          e->s->over.transport != NULL || sock_istapped(e->s));
 }
 
 /* The kernel refuses: what is in the pipe is read, and no more comes. */
@@ -131,26 +166,41 @@ static void goplain(lua_State *L, Copier *c) {
   c->plain = 1;
 }
 
-/* What the kernel moves by itself, nobody sees. */
-static void goseen(lua_State *L, Copier *c) {
-  if (!c->plain && ((c->from.s != NULL && sock_istapped(c->from.s)) ||
-                    (c->to.s != NULL && sock_istapped(c->to.s))))
+/* A transport may have been put over an end, or its trace begun, while it
+** waited. */
+static void lookagain(lua_State *L, Copier *c) {
+  if (!c->plain && (needsread(&c->from) || needsread(&c->to)))
     goplain(L, c);
 }
 
 /* ---------------------------------------------------------------- pull */
 
-static ssize_t splicefrom(sock_Socket *s, int pipe, size_t n) {
-  if (!sock_mayread(s))
-    return sock_dry(s);
-  ssize_t got = sock_splicein(s->watch.fd, pipe, n);
-  sock_notereceived(s, got);
-  return got;
-}
-
 static int waitorfail(lua_State *L, const Copier *c, int err) {
   return sock_wouldblock(err) ? sock_waitsfor(c->from.s, SOCK_WANTREAD)
                               : fail(L, &c->from, err);
+}
+
+/*
+** By splice(2): bytes, or -1 and errno. It does not step over an urgent mark:
+** there it says that nothing, or nothing more, is to come. A receive does.
+*/
+static ssize_t pullpipe(lua_State *L, Copier *c) {
+  sock_Socket *s = c->from.s;
+  if (!sock_mayread(s))
+    return sock_dry(s);
+  ssize_t got = sock_splicein(s->watch.fd, c->pipe[1], c->left);
+  if (got > 0) {
+    sock_notereceived(s, got);
+    s->takes++;
+    c->inpipe = (size_t)got;
+    c->dry = 0;
+  } else if (got == 0 || sock_wouldblock(errno)) {
+    int again = c->dry || s->watch.urgent || got == 0;
+    c->dry = 1;
+    if (s->protocol == IPPROTO_TCP && again)
+      return sock_fill(L, s);
+  }
+  return got;
 }
 
 static int pull_try(lua_State *L, int why) {
@@ -162,16 +212,12 @@ static int pull_try(lua_State *L, int why) {
     return fail(L, &c->from, why);
   if (s->watch.fd < 0)
     return fail(L, &c->from, EBADF);
-  goseen(L, c);
+  lookagain(L, c);
   if (c->inpipe > 0 || arrived(&c->from) > 0)
     return answer(L, 1);
   if (!c->plain) {
-    got = splicefrom(s, c->pipe[1], c->left);
+    got = pullpipe(L, c);
     err = errno;
-    if (got > 0) {
-      s->takes++;
-      c->inpipe = (size_t)got;
-    }
     if (got < 0 && isspliceless(err))
       c->plain = 1;
   }
@@ -269,8 +315,11 @@ static ssize_t putsome(lua_State *L, Copier *c) {
 
 /* What stands before the first byte: 0, or what the try answers. */
 static int prepare(lua_State *L, Copier *c) {
-  if (isclosed(&c->to) || (c->from.s == NULL && isclosed(&c->from)))
+  if (isclosed(&c->to))
     return fail(L, &c->to, EBADF);
+  if (c->from.s == NULL && isclosed(&c->from))
+    return fail(L, &c->from, EBADF);
+  lookagain(L, c);
   if (c->to.s == NULL)
     return 0;
   if (!c->begun && sock_istorn(c->to.s)) /* a write was torn there */
@@ -283,7 +332,6 @@ static int push_try(lua_State *L, int why) {
   int first = why != 0 ? fail(L, &c->to, why) : prepare(L, c);
   if (first != 0)
     return first;
-  goseen(L, c);
   ssize_t sent = putsome(L, c);
   int err = errno;
   if (sent < 0 && isspliceless(err) && !c->plain) {
@@ -339,17 +387,10 @@ static int c_gc(lua_State *L) {
   return 0;
 }
 
-/* A terminal is asked before it is used, which only a read does; and what
-** stands over a descriptor is not the kernel's. */
-static int needsread(const End *e) {
-  return e->s != NULL &&
-         (e->s->kind == SOCK_KIND_TERMINAL || e->s->over.transport != NULL);
-}
-
 static int l_copier(lua_State *L) {
   End from = {NULL, NULL, 0}, to = {NULL, NULL, 0};
-  checkend(L, 1, &from);
-  checkend(L, 2, &to);
+  checkend(L, 1, &from, O_RDONLY);
+  checkend(L, 2, &to, O_WRONLY);
   size_t left = optcount(L, 3);
   Copier *c = sock_newobject(L, &sock_copierclass, sizeof *c, 2);
   c->pipe[0] = c->pipe[1] = -1;
@@ -358,6 +399,8 @@ static int l_copier(lua_State *L) {
   lua_setiuservalue(L, -2, FROM);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, -2, TO);
+  checkfile(L, &from); /* a finalizer may have closed it */
+  checkfile(L, &to);
   int err = from.file != NULL ? openfile(&from) : 0;
   if (err == 0 && to.file != NULL)
     err = openfile(&to);

@@ -143,7 +143,7 @@ static int sendmany_try(lua_State *L, int why) {
     if (went <= 0 && sent > 0)
       break;
     if (went <= 0)
-      return sock_wouldblock(err) ? SOCK_WANTWRITE : failsend(L, err);
+      return sock_wouldblock(err) ? sock_waitstosend(s) : failsend(L, err);
     sent += went;
   }
   lua_pushinteger(L, sent);
@@ -178,7 +178,8 @@ typedef struct Slot {
   sock_Sockaddr from;
   union {
     struct cmsghdr align;
-    char bytes[128]; /* for a segment's length, behind two timestamps */
+    char bytes[256]; /* for a segment's length, behind all that stands before
+                        it: timestamps, drops, mark, priority */
   } control;
 } Slot;
 
@@ -248,8 +249,13 @@ static void leaveblock(lua_State *L, int index) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &blockkey);
 }
 
-/* Clears the first n messages, each with `size` bytes of room. */
-static void prepare(const Block *b, unsigned n, size_t size) {
+/*
+** Clears the first n messages, each with `size` bytes of room. A Unix socket
+** has no segments: without room for control data the kernel keeps to itself
+** the descriptors that came with a message, which nobody here would close.
+*/
+static void prepare(const sock_Socket *s, const Block *b, unsigned n,
+                    size_t size) {
   for (unsigned i = 0; i < n; i++) {
     Slot *slot = &b->slot[i];
     struct msghdr *m = &b->message[i].msg_hdr;
@@ -262,7 +268,7 @@ static void prepare(const Block *b, unsigned n, size_t size) {
     m->msg_name = &slot->from.u;
     m->msg_namelen = sizeof slot->from.u;
     m->msg_control = slot->control.bytes;
-    m->msg_controllen = sizeof slot->control.bytes;
+    m->msg_controllen = s->family != AF_UNIX ? sizeof slot->control.bytes : 0;
   }
 }
 
@@ -341,7 +347,7 @@ static void tapreceived(sock_Socket *s, const Block *b, int got) {
 static int receive(sock_Socket *s, const Block *b, unsigned n, size_t size) {
   int got;
   do {
-    prepare(b, n, size);
+    prepare(s, b, n, size);
     got = platform_recvmany(s->watch.fd, b->message, n, SOCK_TRUNC);
   } while (got < 0 && errno == EINTR);
   if (sock_istapped(s))

@@ -131,7 +131,7 @@ static int sendmsg_try(lua_State *L, int why) {
   ssize_t sent = sendonce(L, s, named ? &to : NULL);
   int err = errno;
   if (sent < 0)
-    return sock_wouldblock(err) ? SOCK_WANTWRITE : failsend(L, err);
+    return sock_wouldblock(err) ? sock_waitstosend(s) : failsend(L, err);
   lua_pushinteger(L, (lua_Integer)sent);
   return 1;
 }

@@ -64,14 +64,16 @@ static void flush(sock_Watch *w) {
   forget(s);
 }
 
-int sock_putoutput(lua_State *L, sock_Socket *s, const char *data, size_t n) {
-  if (!sock_bufferadd(L, &s->out, data, n))
-    return 0;
+char *sock_outputroom(lua_State *L, sock_Socket *s, size_t n) {
+  return sock_bufferroom(L, &s->out, &n);
+}
+
+void sock_putoutput(sock_Socket *s, size_t n) {
+  s->out.end += n;
   s->heard = 0;
   s->watch.flush = flush;
   if (!s->watch.flushing && sock_listempty(&s->watch.dirty))
     sock_listpushback(&s->watch.loop->dirty, &s->watch.dirty);
-  return 1;
 }
 
 int sock_pushoutput(lua_State *L, sock_Socket *s) {

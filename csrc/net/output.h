@@ -10,9 +10,12 @@
 
 #include "net/socket.h"
 
-/* Puts bytes behind what waits to leave; 0 if memory ran out, and then
-** nothing has changed. */
-int sock_putoutput(lua_State *L, sock_Socket *s, const char *data, size_t n);
+/* Room for n bytes behind what waits to leave; NULL if memory ran out, and
+** then nothing has changed. Runs no Lua. */
+char *sock_outputroom(lua_State *L, sock_Socket *s, size_t n);
+
+/* n bytes stand in that room now. The socket must be open. */
+void sock_putoutput(sock_Socket *s, size_t n);
 
 /* The first n bytes have left. */
 void sock_dropoutput(lua_State *L, sock_Socket *s, size_t n);

@@ -115,6 +115,8 @@ static int tryshapes(lua_State *L, sock_Socket *s, int ended) {
       return SOCK_MORE;
     case SOCK_TOOLONG:
       return sock_failsocket(L, 1, "read", EMSGSIZE);
+    case SOCK_TOOWIDE:
+      return sock_failsocketas(L, 1, "read", ERANGE, "integer out of range");
     case SOCK_CUT:
       return failcut(L, v.len, v.wanted);
     case SOCK_NOTHING:

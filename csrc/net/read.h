@@ -14,7 +14,8 @@ enum {
   SOCK_MORE = -1,    /* not yet: `scanned` tells how far it has looked */
   SOCK_TOOLONG = -2, /* past the limit */
   SOCK_CUT = -3,     /* the stream has ended inside it */
-  SOCK_NOTHING = -4  /* the stream has ended before it */
+  SOCK_NOTHING = -4, /* the stream has ended before it */
+  SOCK_TOOWIDE = -5  /* an integer that is none of Lua's */
 };
 
 /* What a shape looks at. */

@@ -9,12 +9,13 @@
 /* -------------------------------------------------------------- drain */
 
 /* Between an answer and the next request: the last word was ours, and
-** nothing has come since. */
+** nothing has come since. A connection without any word yet is about to say
+** its first, and would never hear why nobody answers. */
 static int ispause(const sock_Watch *w) {
   const sock_Socket *s = (const sock_Socket *)(const void *)w;
   size_t len;
   (void)sock_arrived(s, &len);
-  return !s->heard && len == 0;
+  return !s->heard && s->sent > 0 && len == 0;
 }
 
 /*

@@ -4,6 +4,7 @@
 #include "loop/channel.h"
 #include "loop/task.h"
 #include "net/input.h"
+#include "net/made.h"
 #include "net/names.h"
 #include "net/output.h"
 #include "net/places.h"
@@ -91,10 +92,11 @@ static int optprotocol(lua_State *L, int arg, int family) {
 /* ------------------------------------------------------- birth and end */
 
 sock_Socket *sock_newsocket(lua_State *L) {
-  sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 3);
+  sock_Socket *s = sock_newobject(L, &sock_socketclass, sizeof *s, 4);
   sock_initwatch(&s->watch, sock_loop(L));
   s->timeout = HUGE_VAL;
   s->limit = SOCK_LIMIT;
+  sock_notemade(L, s);
   return s;
 }
 
@@ -119,6 +121,7 @@ int sock_disown(lua_State *L, sock_Socket *s, int forget) {
   if (s->next != NULL)
     s->next->link = s->link;
   sock_untap(L, s);
+  sock_forgetmade(L, s);
   sock_dropinput(L, s);
   sock_bufferfree(L, &s->out);
   sock_vacate(s);
@@ -225,10 +228,18 @@ static const char *pushsubject(lua_State *L, int index) {
 int sock_failsocket(lua_State *L, int index, const char *op, int err) {
   sock_Socket *s = lua_touserdata(L, index);
   const char *why = NULL;
-  if (s->over.transport != NULL && s->over.transport->reason != NULL)
+  if (err == EBUSY && s->kind == SOCK_KIND_TERMINAL)
+    why = "the prompt reads the terminal";
+  if (s->over.transport != NULL && s->over.transport->reason != NULL &&
+      s->failed == err)
     why = s->over.transport->reason(s->over.self, err);
-  if (why != NULL)
-    return sock_failsocketas(L, index, op, err, why);
+  else if (err == EBADF && s->watch.fd >= 0) /* a pipe's other direction … */
+    why = "Bad file descriptor";
+  if (why != NULL) {
+    index = lua_absindex(L, index);
+    lua_pushstring(L, why); /* else a finalizer may release it meanwhile */
+    return sock_failsocketas(L, index, op, err, lua_tostring(L, -1));
+  }
   if (sock_istapped(s))
     sock_tapevent(s, SOCK_ERROR, op, err);
   return sock_fail(L, err, "%s %s", op, pushsubject(L, index));
@@ -354,6 +365,7 @@ const sock_Class sock_socketclass = {"socket", meta, methods};
 
 void sock_opensocket(lua_State *L) {
   sock_newclass(L, &sock_socketclass);
+  sock_openmade(L);
   sock_addmethods(L, &sock_socketclass, sock_callmethods);
   sock_addmethods(L, &sock_socketclass, sock_transfermethods);
   sock_addmethods(L, &sock_socketclass, sock_readmethods);

@@ -36,9 +36,11 @@ typedef struct sock_Socket {
   struct sock_Tap *tap; /* who is told what it does, or NULL; tap.h */
   sock_Lower over;      /* the transport; NULL: the bare descriptor */
   int want;             /* what it waits for: SOCK_WANT… */
+  int failed;           /* errno of its call that failed */
   int family;           /* AF_…; -1 where it is no socket */
   int type;     /* SOCK_STREAM …; a pipe, terminal or file is a stream */
   int protocol; /* as the kernel has it */
+  int line;     /* that made it; 0 if there is none */
   unsigned char kind;
   unsigned char connecting; /* connect(2) said EINPROGRESS */
   unsigned char listening;
@@ -60,7 +62,8 @@ typedef struct sock_Socket {
 enum {
   SOCK_PEERVALUE = 1,      /* the peer's address, for messages after its end */
   SOCK_TRANSPORTVALUE = 2, /* the transport's self, and the one below it */
-  SOCK_PLACEVALUE = 3      /* what `place` points to */
+  SOCK_PLACEVALUE = 3,     /* what `place` points to */
+  SOCK_FILEVALUE = 4       /* the name of the file whose line made it */
 };
 
 extern const sock_Class sock_socketclass;

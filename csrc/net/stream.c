@@ -73,19 +73,14 @@ static int recvnew(lua_State *L, sock_Socket *s, size_t n, int flags) {
     lua_pushnil(L);
     return 1;
   }
-  if (!(flags & MSG_PEEK)) {
-    loop->owner = s;
-    loop->heldstart = 0;
-    loop->heldend = (size_t)got;
+  if (flags & MSG_PEEK) {
+    lua_pushlstring(L, loop->scratch, (size_t)got);
+    return 1;
   }
-  lua_pushlstring(L, loop->scratch, (size_t)got);
-  if (!(flags & MSG_PEEK) && loop->owner != s) {
-    lua_pop(L, 1); /* a finalizer's receive has put them into the buffer */
-    return AGAIN;
-  }
-  if (!(flags & MSG_PEEK))
-    loop->owner = NULL;
-  return 1;
+  loop->owner = s;
+  loop->heldstart = 0;
+  loop->heldend = (size_t)got;
+  return takearrived(L, s, (size_t)got, 0);
 }
 
 static int recvonce(lua_State *L, sock_Socket *s) {

@@ -303,7 +303,8 @@ static void tellnext(lua_State *L, sock_Loop *loop) {
   if (status == LUA_ERRMEM) {
     e->tap->lost++;
   } else if (status != LUA_OK) {
-    const char *text = lua_tostring(L, -1);
+    const char *text =
+        lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
     (void)fprintf(stderr, "sock: a trace has ended: %s\n",
                   text != NULL ? text : "(an error that is no text)");
     e->tap->ended = 1;

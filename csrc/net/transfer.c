@@ -63,15 +63,20 @@ static int s_send(lua_State *L) {
 
 /* index 2: data; index 3: address */
 static int sendto_try(lua_State *L, int why) {
-  const sock_Socket *s = lua_touserdata(L, 1);
+  sock_Socket *s = lua_touserdata(L, 1);
   size_t len;
   const char *data = lua_tolstring(L, 2, &len);
   sock_Sockaddr to;
   ssize_t sent = -1;
   int err = why;
+  int first = why == 0 ? sock_flushfirst(L, s, "sendto") : 0;
+  if (first != 0)
+    return first;
   int fits = sock_fitaddress(L, s, 3, &to);
-  if (why == 0 && fits) {
-    sent = sock_transmitto(lua_touserdata(L, 1), data, len, &to);
+  if (why == 0 && sock_istorn(s)) {
+    err = EPIPE; /* nothing may follow a torn write */
+  } else if (why == 0 && fits) {
+    sent = sock_transmitto(s, data, len, &to);
     err = errno;
   }
   if (sent >= 0) {
@@ -79,7 +84,7 @@ static int sendto_try(lua_State *L, int why) {
     return 1;
   }
   if (why == 0 && fits && sock_wouldblock(err))
-    return SOCK_WANTWRITE;
+    return sock_waitstosend(s);
   sock_toaddress(L, 3, &to);
   return sock_fail(L, fits ? err : EAFNOSUPPORT, "sendto %s",
                    sock_addresstext(L, &to));
@@ -204,7 +209,8 @@ static int recvfrom_try(lua_State *L, int why) {
 static int recvfromstream_try(lua_State *L, int why) {
   const sock_Socket *s = lua_touserdata(L, 1);
   sock_Sockaddr peer;
-  int got = sock_recvtry(L, why);
+  int oob = (int)lua_tointeger(L, 3) & MSG_OOB;
+  int got = oob ? recv_try(L, why) : sock_recvtry(L, why);
   if (got != 1 || lua_isnil(L, -1))
     return got;
   if (sock_peername(s, &peer) == 0)

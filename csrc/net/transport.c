@@ -13,6 +13,13 @@
 */
 static int askfirst(const sock_Socket *s, short events) {
   struct pollfd p = {s->watch.fd, events, 0};
+  sock_Prompt *prompt = s->watch.loop->prompt;
+  if (prompt != NULL && events == POLLIN && prompt->owns(prompt, p.fd)) {
+    errno = EBUSY;
+    return 0;
+  }
+  if (prompt != NULL && events == POLLOUT)
+    prompt->giveway(prompt, p.fd, 1);
   if (s->kind != SOCK_KIND_TERMINAL || poll(&p, 1, 0) > 0)
     return 1;
   errno = EAGAIN;
@@ -132,11 +139,25 @@ ssize_t sock_transmitto(sock_Socket *s, const char *data, size_t n,
   return sent;
 }
 
+int sock_waitstosend(const sock_Socket *s) {
+  struct pollfd p = {s->watch.fd, POLLOUT, 0};
+  if (s->family == AF_UNIX && s->type != SOCK_STREAM && poll(&p, 1, 0) > 0)
+    return SOCK_WANTPAUSE;
+  return SOCK_WANTWRITE;
+}
+
 /* ------------------------------------------- the bare one, as a transport */
 
+/*
+** What a transport receives may be for another than the one who called: for a
+** reader where a writer called it, or the other way. For bytes that are gone
+** no event will come, so whoever waits for some looks again.
+*/
 static ptrdiff_t bare_receive(void *self, char *data, size_t n) {
   sock_Socket *s = self;
   ssize_t got = receive(s, data, n, 0);
+  if (got > 0)
+    sock_wakewaiters(&s->watch, SOCK_READ);
   if (got >= 0)
     return got;
   if (!sock_wouldblock(errno))
@@ -187,7 +208,7 @@ static ssize_t settle(sock_Socket *s, ptrdiff_t answer) {
   if (answer >= 0)
     return answer;
   if (answer == SOCK_TRANSPORT_FAILED) {
-    errno = sock_wouldblock(errno) ? EPROTO : errno;
+    s->failed = errno = sock_wouldblock(errno) ? EPROTO : errno;
     return -1;
   }
   int read = answer == SOCK_TRANSPORT_WANTSREAD;

@@ -78,6 +78,13 @@ static inline int sock_waitsfor(const sock_Socket *s, int want) {
   return sock_likely(s->over.transport == NULL) ? want : s->want;
 }
 
+/*
+** What a try of a datagram answers then. Whether the receiver of a Unix
+** datagram has room, only a connected socket is told: poll(2) says yes, and
+** each attempt, which takes room and gives it back, is an event.
+*/
+int sock_waitstosend(const sock_Socket *s);
+
 /* Whether nothing may be written any more: a write ended half way, or the
 ** transport has half of what its writer did not stay to give it again. */
 static inline int sock_istorn(const sock_Socket *s) {

@@ -15,7 +15,9 @@
 #define MAXINT 16 /* the largest size of an integer, as in string.pack */
 
 typedef enum Kind {
-  FIXED,   /* a number */
+  FIXED, /* a number */
+  WIDE,  /* an integer of more bytes than Lua's */
+  WIDEUNSIGNED,
   CHARS,   /* c: so many bytes, not aligned */
   COUNTED, /* s: a length, then as many bytes */
   ZERO,    /* z: up to a zero byte */
@@ -82,6 +84,12 @@ static int nativelittle(void) {
   return *(const char *)&one;
 }
 
+static Kind integer(char letter, size_t size) {
+  if (size <= sizeof(lua_Integer))
+    return FIXED;
+  return letter == 'i' ? WIDE : WIDEUNSIGNED;
+}
+
 /* Reads one option and its size. */
 static Kind option(Format *f, size_t *size) {
   struct Aligned {
@@ -98,7 +106,7 @@ static Kind option(Format *f, size_t *size) {
   case 'i':
   case 'I':
     *size = intsize(f, sizeof(int));
-    return FIXED;
+    return integer(letter, *size);
   case 's':
     *size = intsize(f, sizeof(size_t));
     return COUNTED;
@@ -163,6 +171,20 @@ static size_t lengthat(const Format *f, const char *data, size_t size) {
   return n;
 }
 
+/* Whether an integer of `size` bytes is one of Lua's: string.unpack would raise
+** for it, and it is the peer's, not the caller's. */
+static int fits(const Format *f, Kind kind, const char *data, size_t size) {
+  unsigned char filling = 0;
+  for (size_t i = sizeof(lua_Integer) - 1; i < size; i++) {
+    unsigned char byte = (unsigned char)data[f->little ? i : size - 1 - i];
+    if (i == sizeof(lua_Integer) - 1)
+      filling = kind == WIDE && byte > 127 ? 255 : 0;
+    else if (byte != filling)
+      return 0;
+  }
+  return 1;
+}
+
 /* A text that begins at `at`: its end, or what the shape answers. */
 static ptrdiff_t zerotext(size_t at, sock_View *v) {
   size_t from = v->scanned > at ? v->scanned : at;
@@ -190,6 +212,9 @@ static ptrdiff_t field(const Format *f, Kind kind, size_t size, size_t at,
       return SOCK_TOOLONG;
     at += n;
   }
+  if ((kind == WIDE || kind == WIDEUNSIGNED) && at <= v->len &&
+      !fits(f, kind, v->data + at - size, size))
+    return SOCK_TOOWIDE;
   v->wanted = at;
   return at <= v->len ? (ptrdiff_t)at : SOCK_MORE;
 }

@@ -53,10 +53,10 @@ static size_t total(lua_State *L) {
 
 /* `halfway` may be another's, who is in the middle or was torn there. */
 static int failwrite(lua_State *L, sock_Socket *s, int err, size_t sent) {
-  if (sent > 0)
-    s->halfway = 0;
   int n = sock_failsocket(L, 1, "write", err);
   lua_pushinteger(L, (lua_Integer)sent);
+  if (sent > 0) /* and the caller knows how much of it went */
+    s->halfway = 0;
   return n + 1;
 }
 
@@ -72,24 +72,16 @@ static int store(lua_State *L, sock_Socket *s, size_t n) {
     return 1;
   if (sock_bufferlen(&s->out) + n > s->vbuf)
     return 0;
-  luaL_Buffer b; /* one piece: all of it, or nothing if memory runs out */
-  int top = lua_gettop(L);
-  if (top == FIRST) {
-    size_t len;
-    const char *data = lua_tolstring(L, FIRST, &len);
-    if (!sock_putoutput(L, s, data, len))
-      luaL_error(L, "not enough memory");
-    return 1;
-  }
-  char *all = luaL_buffinitsize(L, &b, n), *at = all;
-  for (int i = FIRST; i <= top; i++) {
+  char *at = sock_outputroom(L, s, n);
+  if (at == NULL)
+    luaL_error(L, "not enough memory");
+  for (int i = FIRST; i <= lua_gettop(L); i++) {
     size_t len;
     const char *data = lua_tolstring(L, i, &len);
     memcpy(at, data, len);
     at += len;
   }
-  if (!sock_putoutput(L, s, all, n))
-    luaL_error(L, "not enough memory");
+  sock_putoutput(s, n);
   return 1;
 }
 
@@ -133,6 +125,8 @@ static int write_try(lua_State *L, int why) {
   sock_Socket *s = lua_touserdata(L, 1);
   size_t begun = (size_t)lua_tointeger(L, SENT), n = total(L);
   size_t sent = begun > 0 ? begun - 1 : 0;
+  if (why == 0 && s->watch.fd < 0) /* a finalizer closed it */
+    why = EBADF;
   if (why != 0)
     return failwrite(L, s, why, sent);
   if (s->outerror != 0) {

@@ -6,6 +6,16 @@ local scope = require "sock.scope"
 
 local M = {}
 
+--- A copier, for sock.copy or sock.relay: what is wrong with the arguments is
+-- raised where and as if that function had raised it.
+local function open(what, from, to, count)
+  local ok, copier, message, code = pcall(core.copier, from, to, count)
+  if not ok then
+    error((copier:gsub("^(bad argument #%d to )'[^']*'", "%1'" .. what .. "'")), 3)
+  end
+  return copier, message, code
+end
+
 --- Moves all there is to move. A pull that timed out while `other`, the
 -- other way of a relay, was moving bytes is no silence.
 local function move(copier, other)
@@ -29,7 +39,7 @@ end
 -- @param count at most so many
 -- @return how many; nil, message, code, how many on a failure
 function M.copy(from, to, count)
-  local copier <close>, message, code = core.copier(from, to, count)
+  local copier <close>, message, code = open("copy", from, to, count)
   if not copier then
     return nil, message, code, 0
   end
@@ -45,13 +55,14 @@ end
 -- end's is told to the other.
 -- @return bytes a→b, bytes b→a; nil, message, code and both on a failure
 function M.relay(a, b)
-  for i, s in ipairs { a, b } do
-    if core.type(s) ~= "socket" then
+  for i = 1, 2 do
+    local kind = core.type(select(i, a, b))
+    if kind ~= "socket" and kind ~= "closed socket" then
       error(("bad argument #%d to 'relay' (socket expected)"):format(i), 2)
     end
   end
-  local there <close> = assert(core.copier(a, b))
-  local back <close> = assert(core.copier(b, a))
+  local there <close> = assert(open("relay", a, b))
+  local back <close> = assert(open("relay", b, a))
   local failure
   scope.scope(function(s)
     local function way(copier, other, to)

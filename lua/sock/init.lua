@@ -3,18 +3,24 @@
 -- gives the primitives; types.lua documents them.
 
 local core = require "sock.core"
+core.library((select(2, ...) or ""):match("^.*/") or "") -- what a program's own lines are not in
+
 local connect = require "sock.connect"
 local copy = require "sock.copy"
+local help = require "sock.help"
+local hexdump = require "sock.hexdump"
 local listen = require "sock.listen"
 local pcap = require "sock.pcap"
 local pool = require "sock.pool"
 local record = require "sock.record"
 local replay = require "sock.replay"
+local repl = require "sock.repl"
 local retry = require "sock.retry"
 local scope = require "sock.scope"
 local serve = require "sock.serve"
 local serve_udp = require "sock.serve_udp"
 local server = require "sock.server"
+local sockets = require "sock.sockets"
 local udp = require "sock.udp"
 
 require "sock.info" -- methods of sockets
@@ -75,6 +81,10 @@ return {
   retry = retry.retry,
 
   -- at the prompt
+  repl = repl.repl,
+  hexdump = hexdump.hexdump,
+  sockets = sockets.sockets,
+  help = help.help,
   pcap = pcap.pcap,
   record = record.record,
   replay = replay.replay,

@@ -54,6 +54,8 @@ local function receive(conn)
     local seen, message, code = conn:recv(AHEAD, "peek")
     if message then
       return nil, message, code
+    elseif not seen and header == "" then
+      return nil -- a look at whether somebody listens: a balancer's check, say
     elseif not seen then
       return false, ("it ended after %d bytes"):format(#header)
     end
@@ -93,8 +95,9 @@ end
 -- is, but for its header, one that says LOCAL or UNKNOWN.
 -- @param trusted true, or networks
 -- @param seconds for the whole header; 5 if absent
--- @return the client's address, the one it connected to (where known); nil,
--- message, code: EPROTO where it is no header, ETIMEDOUT …
+-- @return the client's address, the one it connected to (where known); nil
+-- where the stream ended before it; nil, message, code: EPROTO where it is no
+-- header, ETIMEDOUT …
 function M.accept(conn, peer, trusted, seconds)
   if not trusts(trusted, peer) then
     return peer, (conn:getsockname())
@@ -102,6 +105,8 @@ function M.accept(conn, peer, trusted, seconds)
   local header, what, code = core.timeout(seconds or SECONDS, receive, conn)
   if code == "ETIMEDOUT" then
     return fail(peer, "PROXY header timed out", code)
+  elseif header == nil and not what then
+    return nil
   elseif header == nil then
     return nil, what, code
   end

@@ -2,6 +2,8 @@
 
 local core = require "sock.core"
 local listen = require "sock.listen"
+local prefork = require "sock.prefork"
+local proxy = require "sock.proxy"
 local server = require "sock.server"
 local settings = require "sock.settings"
 
@@ -9,7 +11,7 @@ local M = {}
 
 --- The options of its own, beside listen's and those of sockets.
 local own <const> = { type = "string", backlog = "number", mode = "string", timeout = "number",
-  maxconns = "number", onerror = "function" }
+  maxconns = "number", onerror = "function", workers = "number", proxy = "boolean|table" }
 
 local LINGER <const> = 1 -- seconds for the peer to read our last bytes
 local PAUSE <const>, LONGEST <const> = 0.05, 1 -- seconds between attempts that cannot succeed
@@ -30,6 +32,17 @@ local function farewell(conn)
   end
 end
 
+--- Behind a balancer: the handler's peer is the balancer's client. Without a
+-- header there is nobody to serve.
+local function behind(self, conn, peer)
+  local client, message = proxy.accept(conn, peer, self.trusted)
+  if client then
+    return self.handler(conn, client)
+  elseif message and not self.stopping then
+    error(message, 0)
+  end
+end
+
 --- The life of a connection: its task's function.
 local function attend(self, conn, peer)
   local task = core.task()
@@ -37,7 +50,12 @@ local function attend(self, conn, peer)
   if self.timeout then
     conn:settimeout(self.timeout)
   end
-  local ok, failure = xpcall(self.handler, server.explain, conn, peer)
+  local ok, failure
+  if self.trusted then
+    ok, failure = xpcall(behind, server.explain, self, conn, peer)
+  else
+    ok, failure = xpcall(self.handler, server.explain, conn, peer)
+  end
   server.leave(self, task)
   if ok then
     pcall(farewell, conn) -- a cancel may end it
@@ -158,31 +176,73 @@ local function checkoptions(arg, options, places, level)
   end
   if mine.maxconns and mine.maxconns < 1 then
     bad(arg, level + 1, "option 'maxconns' must be at least 1")
+  elseif mine.workers and not (math.tointeger(mine.workers) and mine.workers >= 1) then
+    bad(arg, level + 1, "option 'workers' must be an integer from 1")
+  end
+  if mine.proxy then
+    mine.proxy = proxy.networks(mine.proxy, level + 1)
   end
   return mine, sockets
 end
 
---- All of them, or none.
-local function openall(places, mine, sockets)
-  local listeners, made = {}, {}
-  local own_of_listen = { type = mine.type, backlog = mine.backlog, mode = mine.mode }
-  for i, place in ipairs(places) do
-    local listener, message, code
-    if issocket(place) then
-      listener, message, code = settings.apply(place, sockets)
-    else
-      listener, message, code = listen.open("listen", place, own_of_listen, sockets)
-      made[#made + 1] = listener
-    end
-    if not listener then
-      for _, each in ipairs(made) do
-        each:close()
-      end
-      return nil, message, code
-    end
-    listeners[i] = listener
+--- What the places are opened with, and what has been made so far.
+local function opening(mine, sockets)
+  local shared = { reuseport = mine.workers ~= nil or nil }
+  for name, value in pairs(sockets) do
+    shared[name] = value
   end
-  return listeners
+  return { own = { type = mine.type, backlog = mine.backlog, mode = mine.mode },
+    sockets = sockets, shared = shared, made = {} }
+end
+
+--- Whether several listeners can be there: a Unix path has one, and what
+-- others made is one.
+local function isshareable(place)
+  return not issocket(place) and not place.systemd and not (place.address and place.address.path)
+end
+
+local function open(place, how)
+  if issocket(place) then
+    return settings.apply(place, how.sockets)
+  end
+  local listener, message, code = listen.open("listen", place, how.own,
+    isshareable(place) and how.shared or how.sockets)
+  how.made[#how.made + 1] = listener
+  return listener, message, code
+end
+
+--- Where a second listener goes beside the first; nil: nowhere.
+local function beside(place, first)
+  if not isshareable(place) then
+    return nil
+  end
+  local address = first:getsockname()
+  return place.host == "*" and { host = "*", port = address.port } or { address = address }
+end
+
+--- A listener at each place, for each of the workers: all of them, or none.
+-- @return for each worker a list; nil, message, code
+local function openall(places, workers, how)
+  local kept = {}
+  for w = 1, workers do
+    kept[w] = {}
+    for i, place in ipairs(places) do
+      local first = w > 1 and kept[1][i]
+      local again = first and beside(place, first)
+      local listener, message, code = first, nil, nil
+      if again or not first then
+        listener, message, code = open(again or place, how)
+      end
+      if not listener then
+        for _, each in ipairs(how.made) do
+          each:close()
+        end
+        return nil, message, code
+      end
+      kept[w][i] = listener
+    end
+  end
+  return kept
 end
 
 local function start(listeners, handler, mine)
@@ -191,6 +251,7 @@ local function start(listeners, handler, mine)
     onerror = mine.onerror,
     timeout = mine.timeout,
     maxconns = mine.maxconns or math.huge,
+    trusted = mine.proxy,
     letin = letin,
   })
   self.turns = #listeners > 1 and self.maxconns < math.huge
@@ -218,12 +279,14 @@ function M.serve(a, b, c, d)
     bad(n + 1, 2, "function expected, got %s", handler == nil and "no value" or type(handler))
   end
   local mine, sockets = checkoptions(n + 2, options, places, 2)
-  local listeners, message
-  listeners, message, code = openall(places, mine, sockets)
-  if not listeners then
+  local kept, message
+  kept, message, code = openall(places, math.tointeger(mine.workers or 1), opening(mine, sockets))
+  if not kept then
     return nil, message, code
+  elseif not mine.workers then
+    return start(kept[1], handler, mine)
   end
-  return start(listeners, handler, mine)
+  return prefork.start(kept, function(listeners) return start(listeners, handler, mine) end)
 end
 
 return M

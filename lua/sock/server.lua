@@ -19,10 +19,13 @@ end
 
 local Server = { __index = methods, __name = "server", __tostring = text }
 
---- sock.type: the core's kinds, and this one.
+--- The metatables of servers.
+M.kinds = { [Server] = true }
+
+--- sock.type: the core's kinds, and these.
 function M.type(...)
   local value = ...
-  if type(value) == "table" and getmetatable(value) == Server then
+  if type(value) == "table" and M.kinds[getmetatable(value)] then
     return "server"
   end
   local kind = core.type(...)

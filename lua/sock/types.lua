@@ -976,7 +976,9 @@ function sock.listen(host, port, options) end
 ---@field backlog? integer # connections that wait to be accepted: listen(2)
 ---@field mode? string # of a Unix path, as in listen
 ---@field timeout? number # settimeout of each connection
----@field maxconns? integer # no more at once: the others wait in the kernel
+---@field maxconns? integer # no more at once (in each worker): the others wait in the kernel
+---@field workers? integer # so many processes: see below
+---@field proxy? boolean|string[] # a PROXY header first: true, or networks that are trusted
 ---@field onerror? fun(err: any, traceback: string, conn: sock.Socket) # else sock.onerror's
 
 ---@alias sock.Handler fun(conn: sock.Socket, peer: sock.Address)
@@ -992,6 +994,17 @@ local Server = {}
 ---Calls handler(conn, peer) for each connection, in a task of its own. When it
 ---returns: flush, shut sending, discard input for at most a second, close.
 ---An error closes that connection. Out of descriptors, it waits.
+---
+---With `workers`, so many processes serve, each with a task for each connection;
+---what is in the program's other tasks and sockets stays here. A worker that
+---dies is replaced, after a pause. INT and TERM end them all (a second time: at
+---once), HUP replaces one after another, without a connection refused: those
+---signals are the server's as long as it runs. SO_REUSEPORT in socket(7).
+---
+---With `proxy`, the peer that the handler gets is the one that the balancer
+---names in a PROXY header, version 1 or 2, which must come within 5 seconds.
+---`{ "10.0.0.0/8", "unix:" }` names whose word is taken; all others are clients
+---like any, and their bytes are not looked at.
 ---@param addr sock.Addr|sock.Socket|(sock.Addr|sock.Socket)[] # as listen's; a listener; several
 ---@param handler sock.Handler
 ---@param options? sock.ServeOptions
@@ -1014,7 +1027,7 @@ function sock.serve(addr, handler, options) end
 function sock.serve_udp(addr, handler, options) end
 
 ---Stops accepting, lets connections where nothing is under way see their end
----(in a read, nothing buffered, a write last or nothing at all yet), the others
+---(in a read, nothing buffered, a write last), the others
 ---finish for so long, and cancels the rest; waits for their end. In a handler,
 ---its own connection is left out.
 ---@param grace? number # seconds; 0 if absent
@@ -1077,7 +1090,34 @@ function Pool:use(f) end
 ---@return true
 function Pool:close() end
 
--- At the prompt ---------------------------------------------------------------
+-- At the prompt -------------------------------------------------------------
+
+---Makes the interpreter's prompt live: tasks go on while it waits for a key,
+---and what they print stands above the line that is typed. (What writes to the
+---terminal by other ways than print, warn, io.write and file:write is not
+---noticed: ^L draws the line anew.) Where the interpreter has no prompt with
+---readline, this is a prompt of its own, until ^D. readline(3), lua(1).
+function sock.repl() end
+
+---Bytes as `hexdump -C` shows them: their place, in hexadecimal, as text.
+---hexdump(1).
+---@param data string
+---@return string text # a line for each 16 bytes; "" for none
+function sock.hexdump(data) end
+
+---@class sock.OpenSocket
+---@field socket sock.Socket
+---@field made string? # "file:line" that made it
+
+---Every open socket, the oldest first, and the line that made it. `tostring`
+---gives a line for each.
+---@return sock.OpenSocket[] list
+function sock.sockets() end
+
+---Prints what this manual says of a name, as "connect", "Socket:read", "read",
+---"Socket" or "tcp_nodelay"; without one, all names of functions.
+---@param name? string
+function sock.help(name) end
 
 ---What a traced socket did, as a sink sees it; tostring gives it as text.
 ---@class sock.Event

@@ -36,6 +36,7 @@ local ANSWER <const> = 1  -- how long it may take to tell its numbers
 ---@field sockets? fun(index: integer): sock.Socket[] # what this worker keeps of the parent's
 ---@field grace? number # seconds, where a signal or the parent's end stops them; 10 if absent
 ---@field signals? boolean # false: INT, TERM and HUP are not for them
+---@field halted? fun() # called when they are told to end
 ---@field report? fun(text: string) # of what went wrong; to stderr if absent
 
 ---@class sock.Supervisor
@@ -211,7 +212,10 @@ end
 -- All of them -----------------------------------------------------------------
 
 local function halt(self, grace)
-  self.stopping = true
+  if not self.stopping then
+    self.stopping = true
+    self.halted()
+  end
   for _, slot in ipairs(self.slots) do
     if slot.resting then
       slot.resting:cancel()
@@ -340,6 +344,7 @@ end
 function M.supervise(options)
   local self = setmetatable({ body = options.body, sockets = options.sockets,
     grace = options.grace or 10, report = options.report or report, stopping = false,
+    halted = options.halted or function() end,
     slots = {}, alive = {}, past = {}, tasks = 0, tending = 0, cancelled = 0, over = core.channel(),
   }, Supervisor)
   if options.signals ~= false then

@@ -79,9 +79,9 @@ end
 
 --- The urgent byte of a stream, as soon as it is there: until then the
 -- kernel says EINVAL and offers nothing to wait for.
-function peer.urgent(s)
+function peer.urgent(s, call)
   for _ = 1, 5000 do
-    local byte, message, code = s:recv(1, "oob")
+    local byte, message, code = s[call or "recv"](s, 1, "oob")
     if code ~= "EINVAL" then
       return byte, message, code
     end
@@ -102,8 +102,10 @@ function peer:stop()
     self.typist:close()
   end
   if self.out then
+    -- A stopped process ends only when it goes on. Not the other way round: at
+    -- its end LeakSanitizer stops its threads, and would wait for ever.
+    self:signal("CONT")
     self:signal("TERM")
-    self:signal("CONT") -- a stopped process ends only when it goes on
     self.out:close()
     self.out = nil
   end
@@ -227,14 +229,20 @@ os.close(screen)
 print("ended with", os.waitpid(child, 0)[1])
 ]]
 
---- A stock interactive interpreter on a pseudo-terminal, at its prompt.
+--- A stock interpreter on a pseudo-terminal, at its prompt. Words of its
+-- command may be given ("-i" if none), and settings of its environment ("TERM"
+-- is "dumb" else), both as lists.
 -- `prompt:type(line)` types a line, `prompt:press(key)` a key,
 -- `prompt:await(text)` waits until the text appears and answers all that was
 -- shown up to its end. `prompt.child` is the interpreter's process id.
-function peer.prompt()
+function peer.prompt(words, settings)
   local preload = os.getenv("LD_PRELOAD")
-  local self = peer.python(terminal, preload and "LD_PRELOAD=" .. preload or "A=a",
-    interpreter(), "-i")
+  local command = { preload and "LD_PRELOAD=" .. preload or "A=a" }
+  table.move(settings or {}, 1, #(settings or {}), 2, command)
+  command[#command + 1] = interpreter()
+  words = words or { "-i" }
+  table.move(words, 1, #words, #command + 1, command)
+  local self = peer.python(terminal, table.unpack(command))
   local port = math.tointeger(self:expect("listening on (%d+)"))
   self.typist = assert(sock.socket())
   self.typist:settimeout(10)
