@@ -998,10 +998,10 @@ local Server = {}
 ---With `workers`, so many processes serve, each with a task for each connection;
 ---what is in the program's other tasks and sockets stays here. A worker that
 ---dies is replaced, after a pause. Each begins as a copy of this process as it is
----then. INT and TERM end them all, as stop(10) does (a second time: within a
----second), HUP replaces one after another, without a connection refused, the old
----one as stop(10): those signals are the server's as long as it runs. SO_REUSEPORT
----in socket(7).
+---then. INT and TERM end them all, as stop(10) does (a second time: as stop(1)),
+---HUP replaces one after another, without a connection refused, and ends the old
+---ones as stop(10): those signals are the server's as long as it runs.
+---SO_REUSEPORT in socket(7).
 ---
 ---With `proxy`, the peer that the handler gets is the one that the balancer
 ---names in a PROXY header, version 1 or 2, which must come within 5 seconds.
