@@ -168,12 +168,15 @@ local function segment(self, event, from, to, flags, data)
   from.unacked = from.unacked + numbers
 end
 
---- Who began it: whoever connected; else most likely the one with the higher port.
+--- Who began it: whoever connected. Of a socket that others made it is not
+-- known: most likely the one with the higher port.
 local function beganhere(event, here, peer)
-  if event.what == "connect" or event.what == "error" and event.call == "connect" then
+  if event.what == "error" and event.call == "connect" then
     return true
+  elseif event.initiator then
+    return event.initiator == "here"
   end
-  return event.what ~= "accept" and here.port >= peer.port
+  return here.port >= peer.port
 end
 
 local function handshake(self, event, v)
