@@ -169,6 +169,13 @@ describe("sock.serve behind a balancer", function()
     server:stop()
   end)
 
+  it("stops with any grace that is a number, and for no other", function()
+    local server = assert(sock.serve("127.0.0.1:0", print, { workers = 1 }))
+    assert.error_matches(function() server:stop(0 / 0) end, "bad argument #1 to 'stop'")
+    assert.is_false(server.stopping)
+    assert.equal(0, server:stop(-math.huge))
+  end)
+
   it("names what is wrong with its options", function()
     local function try(options)
       return function() sock.serve("127.0.0.1:0", print, options) end

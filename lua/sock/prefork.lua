@@ -64,10 +64,7 @@ function M.start(kept, start)
 end
 
 function methods:stop(grace)
-  if grace ~= nil and type(grace) ~= "number" then
-    error(("bad argument #1 to 'stop' (number expected, got %s)"):format(type(grace)), 2)
-  end
-  return self.supervisor:stop(grace)
+  return self.supervisor:stop((server.grace(grace, 2)))
 end
 
 function methods:join()

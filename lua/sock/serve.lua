@@ -107,7 +107,7 @@ end
 --- At the end: those that the kernel has accepted for us already.
 local function letin(self, listener)
   listener:settimeout(0)
-  while self.open < self.maxconns do
+  while self.open < self.maxconns and core.type(listener) == "socket" do
     local conn, peer = listener:accept()
     if not conn then
       return
