@@ -2,6 +2,7 @@
 
 local core = require "sock.core"
 local dial = require "sock.dial"
+local held = require "sock.held"
 local proxy = require "sock.proxy"
 local settings = require "sock.settings"
 local target = require "sock.target"
@@ -46,13 +47,13 @@ local function announce(how, s, message, code)
   if not s or not how.proxy then
     return s, message, code
   end
+  local connection <close> = held(s)
   local ok
   ok, message, code = proxy.send(s, how.proxy)
   if not ok then
-    s:close()
     return nil, message, code
   end
-  return s
+  return connection:give()
 end
 
 --- Reads the options at `arg`; what is wrong in them raises.

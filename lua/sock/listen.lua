@@ -1,6 +1,7 @@
 --- sock.listen: a socket that is bound, and listens.
 
 local core = require "sock.core"
+local held = require "sock.held"
 local settings = require "sock.settings"
 local systemd = require "sock.systemd"
 local target = require "sock.target"
@@ -77,7 +78,7 @@ local function make(family, own, sockets, ...)
   if not s then
     return nil, message, code
   end
-  local ok = true
+  local made <close>, ok = held(s), true
   if sockets.reuseaddr == nil and reusable(family, own) then
     ok, message, code = s:setsockopt("reuseaddr", true)
   end
@@ -88,10 +89,9 @@ local function make(family, own, sockets, ...)
     ok, message, code = bind(s, own, ...)
   end
   if not ok then
-    s:close()
     return nil, message, code
   end
-  return s
+  return made:give()
 end
 
 --- One socket for IPv6 and IPv4; for IPv4 alone where there is nothing else.
