@@ -318,6 +318,15 @@ describe("sock.listen on a Unix path", function()
     assert.equal(folder .. "/s", listener:getsockname().path)
   end)
 
+  it("does not wait for ever where a folder stays locked", function()
+    local folder, _ <close> = peer.tempdir()
+    local other <close> = peer.start({ "flock", "-F", folder, "sh", "-c",
+      "echo locked; exec sleep 20" })
+    other:expect("^locked$")
+    local listener <close> = assert(sock.timeout(5, sock.listen, "unix:" .. folder .. "/s"))
+    connect(sock.address("unix:" .. folder .. "/s")):close()
+  end)
+
   it("fails where there is no such folder, and where the path is too long", function()
     local folder, _ <close> = peer.tempdir()
     assert.equal("ENOENT", select(3, sock.listen("unix:" .. folder .. "/none/s")))
@@ -363,7 +372,7 @@ for kind in names.split(":"):
 high = [os.dup2(s.fileno(), 100 + i) for i, s in enumerate(kept)]
 for i, fd in enumerate(high):
     os.dup2(fd, 3 + i, inheritable=True)
-os.environ["LISTEN_FDS"] = str(len(high))
+os.environ["LISTEN_FDS"] = os.environ.get("FDS", str(len(high)))
 os.environ["LISTEN_FDNAMES"] = names
 os.environ["LISTEN_PID"] = str(os.getpid() + int(os.environ.get("WRONG", "0")))
 for i, fd in enumerate(high):
@@ -424,6 +433,18 @@ os.execvp(program[0], program)
     assert.equal("ENOENT\n", program:rest())
     assert.equal("ENOENT", select(3, sock.listen("systemd")))
     assert.equal("ENOENT", select(3, sock.serve("systemd:x", print)))
+  end)
+
+  it("does not believe a number of descriptors that is none, or too large", function()
+    for text, count in pairs { ["1000000000000"] = 1, ["99999999999999999999"] = 0, ["1e9"] = 0,
+        ["0x1"] = 0, ["-1"] = 0, [""] = 0, ["1"] = 1 } do
+      local program <close> = handed("web", [[
+        local n = 0
+        while sock.listen("systemd") do n = n + 1 end
+        print(n)
+      ]], "FDS=" .. text)
+      assert.equal(count .. "\n", program:rest())
+    end
   end)
 
   local activate = io.popen("command -v systemd-socket-activate"):read("l")
