@@ -187,6 +187,18 @@ describe("Workers", function()
     assert.matches("cancelled\t1\n", text)
   end)
 
+  it("that hang are killed once, however many stop them", function()
+    local text = run [[
+      local supervisor = supervise(1, { body = function(control)
+        print("busy")
+        while true do end
+      end })
+      local other = sock.spawn(supervisor.stop, supervisor, 0)
+      print("cancelled", supervisor:stop(0), other:join())
+    ]]
+    assert.matches("cancelled\t1\t1\n", text)
+  end)
+
   it("that are killed are replaced, and what was queued for them is served", function()
     local p <close> = start "supervise(2):join()"
     local port = p:expect("port\t(%d+)")

@@ -82,11 +82,14 @@ local function listen(self, one)
 end
 
 --- Who does not end in time is killed.
+-- @return true to the first who does it
 local function reap(one, seconds)
   local how = one.process:wait(seconds)
   if not how and one.process:kill("KILL") then
+    local first = not one.killed
+    one.killed = true
     one.process:wait()
-    return true
+    return first
   end
 end
 
