@@ -147,6 +147,10 @@ describe("sock.serve", function()
     for _, max in ipairs { 0, 1.5, -math.huge } do
       raises("option 'maxconns' must be at least 1", "127.0.0.1:0", shout, { maxconns = max })
     end
+    raises("bad argument #3 to 'serve' (option 'proxy': network #1: \"x\" is none)", "127.0.0.1:0",
+      shout, { proxy = { "x" } })
+    local _, message = pcall(function() sock.serve(7, shout) end)
+    assert.matches("^spec/serve_spec.lua:%d+: bad argument #1 to 'serve'", message)
     raises("option 'onerror': function expected", "127.0.0.1:0", shout, { onerror = 1 })
     raises("option 'mode': for Unix paths only", "127.0.0.1:0", shout, { mode = "600" })
   end)

@@ -28,7 +28,8 @@ function M.read(what, arg, a, b, level)
       return { systemd = name }, 1
     end
   end
-  return target.read(what, arg, a, b, level + 1)
+  local where, n, code = target.read(what, arg, a, b, level + 1)
+  return where, n, code
 end
 
 local function ispath(address)
@@ -144,9 +145,12 @@ function M.listen(a, b, c)
   if not where then
     return nil, n, code
   end
-  local own, sockets = settings.split("listen", n + 1, n == 2 and c or n == 1 and b or nil,
-    M.own, 2)
-  M.check("listen", n + 1, where, own, 2)
+  local arg, options = 3, c
+  if n == 1 and b ~= nil then
+    arg, options = 2, b
+  end
+  local own, sockets = settings.split("listen", arg, options, M.own, 2)
+  M.check("listen", arg, where, own, 2)
   return M.open("listen", where, own, sockets)
 end
 

@@ -201,7 +201,11 @@ local function checkoptions(arg, options, places, level)
     bad(arg, level + 1, "option 'workers' must be an integer from 1")
   end
   if mine.proxy then
-    mine.proxy = proxy.networks(mine.proxy, level + 1)
+    local trusted, why = proxy.trusted(mine.proxy)
+    if not trusted then
+      bad(arg, level + 1, "option 'proxy': %s", why)
+    end
+    mine.proxy = trusted
   end
   return mine, sockets
 end
