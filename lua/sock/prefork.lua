@@ -32,8 +32,10 @@ end
 local function work(start, listeners, control)
   local own = start(listeners)
   control.stats = function() return own:stats() end
+  control.hasten = function(grace) own:stop(grace) end
   control:ready()
-  return own:stop(control:wait())
+  own:stop(control:wait())
+  return own.cancelled
 end
 
 --- Starts the workers.

@@ -47,6 +47,7 @@ function M.new(sockets, fields)
   self.leaving = {} -- the same, when the handler has returned
   self.stoppers = {} -- of both, those that are in a stop
   self.open, self.accepted, self.failed = 0, 0, 0
+  self.cancelled = 0 -- by all stops
   self.received, self.sent = 0, 0 -- by those that have closed
   self.room = core.channel(#sockets) -- a word to a reader that waits for a worker's end
   self.waiting = 0 -- readers that do
@@ -248,6 +249,7 @@ local function cancelall(self)
       task:cancel()
     end
   end
+  self.cancelled = self.cancelled + count
   return count
 end
 
