@@ -309,9 +309,9 @@ describe("sock.connect raises", function()
   it("for a socket option's value of the wrong type, and leaves no descriptor", function()
     local before = names.descriptors()
     for _, host in ipairs { "127.0.0.1", "localhost" } do
-      assert.error_matches(function()
-        sock.connect(host, 9, { keepalive = "yes" })
-      end, "^option 'keepalive': boolean expected, got string$")
+      refuses("#3 to 'connect' %(option 'keepalive': boolean expected, got string%)$", host, 9,
+        { keepalive = "yes" })
+      refuses("#3 to 'connect' %(option 'error': 'error' is read%-only%)$", host, 9, { error = 1 })
     end
     assert.equal(before, names.descriptors())
   end)

@@ -85,6 +85,12 @@ describe("sock.listen", function()
     raises("bad argument #3 to 'listen' (table expected, got number)", "127.0.0.1", 0, 1)
     raises("option 'backlog': number expected", "127.0.0.1", 0, { backlog = "1" })
     raises("option 'backlog' out of range", "127.0.0.1", 0, { backlog = -1 })
+    raises("bad argument #3 to 'listen' (table expected, got boolean)", "127.0.0.1", 0, false)
+    raises("bad argument #3 to 'listen' (unknown option 'x')", "127.0.0.1:0", nil, { x = 1 })
+    raises("bad argument #3 to 'listen' (option 'rcvbuf': number expected, got table)",
+      "127.0.0.1", 0, { rcvbuf = {} })
+    local _, message = pcall(function() sock.listen(7) end)
+    assert.matches("^spec/listen_spec.lua:%d+: bad argument #1 to 'listen'", message)
     raises("no socket of type 'dgram' listens", "127.0.0.1", 0, { type = "dgram" })
     raises("option 'mode': for Unix paths only", "127.0.0.1", 0, { mode = "600" })
     raises("option 'mode': for Unix paths only", "unix:@x", { mode = "600" })
@@ -318,6 +324,15 @@ describe("sock.listen on a Unix path", function()
     assert.equal(folder .. "/s", listener:getsockname().path)
   end)
 
+  it("does not wait for ever where a folder stays locked", function()
+    local folder, _ <close> = peer.tempdir()
+    local other <close> = peer.start({ "flock", "-F", folder, "sh", "-c",
+      "echo locked; exec sleep 20" })
+    other:expect("^locked$")
+    local _ <close> = assert(sock.timeout(5, sock.listen, "unix:" .. folder .. "/s"))
+    connect(sock.address("unix:" .. folder .. "/s")):close()
+  end)
+
   it("fails where there is no such folder, and where the path is too long", function()
     local folder, _ <close> = peer.tempdir()
     assert.equal("ENOENT", select(3, sock.listen("unix:" .. folder .. "/none/s")))
@@ -363,7 +378,7 @@ for kind in names.split(":"):
 high = [os.dup2(s.fileno(), 100 + i) for i, s in enumerate(kept)]
 for i, fd in enumerate(high):
     os.dup2(fd, 3 + i, inheritable=True)
-os.environ["LISTEN_FDS"] = str(len(high))
+os.environ["LISTEN_FDS"] = os.environ.get("FDS", str(len(high)))
 os.environ["LISTEN_FDNAMES"] = names
 os.environ["LISTEN_PID"] = str(os.getpid() + int(os.environ.get("WRONG", "0")))
 for i, fd in enumerate(high):
@@ -424,6 +439,18 @@ os.execvp(program[0], program)
     assert.equal("ENOENT\n", program:rest())
     assert.equal("ENOENT", select(3, sock.listen("systemd")))
     assert.equal("ENOENT", select(3, sock.serve("systemd:x", print)))
+  end)
+
+  it("does not believe a number of descriptors that is none, or too large", function()
+    for text, count in pairs { ["1000000000000"] = 1, ["99999999999999999999"] = 0, ["1e9"] = 0,
+        ["0x1"] = 0, ["-1"] = 0, [""] = 0, ["1"] = 1 } do
+      local program <close> = handed("web", [[
+        local n = 0
+        while sock.listen("systemd") do n = n + 1 end
+        print(n)
+      ]], "FDS=" .. text)
+      assert.equal(count .. "\n", program:rest())
+    end
   end)
 
   local activate = io.popen("command -v systemd-socket-activate"):read("l")

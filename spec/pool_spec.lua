@@ -177,6 +177,14 @@ describe("sock.pool", function()
     end
     assert.error_matches(function() sock.pool(nothing, { keepalive = true }) end,
       "unknown option 'keepalive'")
+    for _, bad in ipairs { { bogus = 1 }, { timeout = "1" }, { keepalive = "x" } } do
+      assert.error_matches(function() sock.pool("127.0.0.1", 1, bad) end,
+        "bad argument #3 to 'pool' %(.*option '%w+'")
+    end
+    for _, seconds in ipairs { "x", {}, 0 / 0 } do
+      local _, message = pcall(function() sock.pool(nothing):get(seconds) end)
+      assert.matches("^spec/pool_spec.lua:%d+: bad argument #1 to 'get'", message)
+    end
     assert.error_matches(function() sock.pool(nothing, 7) end, "table expected, got number")
     assert.error_matches(function() sock.pool("127.0.0.1:1", 7, 7) end, "table expected")
   end)

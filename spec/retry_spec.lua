@@ -130,7 +130,7 @@ describe("sock.retry", function()
     local calls = 0
     assert.equal("done", sock.retry(function()
       calls = calls + 1
-      return calls == 1000 and "done"
+      return calls == 1100 and "done" -- 2^1024 is infinite
     end, { attempts = math.huge, first = 0 }))
   end)
 
@@ -154,6 +154,11 @@ describe("sock.retry", function()
       task:cancel()
       assert.equal("ECANCELED", (select(3, task:join())))
     end)
+  end)
+
+  it("pauses for ever where that is asked for", function()
+    assert.same({ nil, "timed out", "ETIMEDOUT" },
+      { sock.timeout(0.01, sock.retry, never, { first = math.huge, longest = math.huge }) })
   end)
 
   it("lets other tasks run in its pauses", function()

@@ -144,7 +144,13 @@ describe("sock.serve", function()
     raises("bad argument #3 to 'serve' (function expected, got table)", "127.0.0.1", 0, {})
     raises("bad argument #3 to 'serve' (unknown option 'maxcons')", "127.0.0.1:0", shout,
       { maxcons = 1 })
-    raises("option 'maxconns' must be at least 1", "127.0.0.1:0", shout, { maxconns = 0 })
+    for _, max in ipairs { 0, 1.5, -math.huge } do
+      raises("option 'maxconns' must be at least 1", "127.0.0.1:0", shout, { maxconns = max })
+    end
+    raises("bad argument #3 to 'serve' (option 'proxy': network #1: \"x\" is none)", "127.0.0.1:0",
+      shout, { proxy = { "x" } })
+    local _, message = pcall(function() sock.serve(7, shout) end)
+    assert.matches("^spec/serve_spec.lua:%d+: bad argument #1 to 'serve'", message)
     raises("option 'onerror': function expected", "127.0.0.1:0", shout, { onerror = 1 })
     raises("option 'mode': for Unix paths only", "127.0.0.1:0", shout, { mode = "600" })
   end)
@@ -604,6 +610,79 @@ describe("The slow peers of the world", function()
     end)
     empty(server)
     assert.equal(2000, server:stats().accepted)
+  end)
+end)
+
+describe("sock.serve with listeners of one's own", function()
+  it("does not spin where one's timeout is 0", function()
+    local listener = assert(sock.listen("127.0.0.1", 0)):settimeout(0)
+    local server, _ <close> = serve(shout, nil, listener)
+    local before = os.clock()
+    sock.sleep(0.3)
+    assert.is_true(os.clock() - before < 0.1)
+    local client <close> = connect(server.address)
+    client:write("a\n")
+    assert.equal("A", client:read())
+  end)
+
+  it("goes on with the others when one is closed, and ends with the last", function()
+    for _, options in ipairs { {}, { maxconns = 1 } } do
+      local told
+      local before = sock.onerror(function(err) told = err end)
+      local one, two = sock.listen("127.0.0.1", 0), sock.listen("127.0.0.1", 0)
+      local server, _ <close> = serve(shout, options, { one, two })
+      sock.sleep(0)
+      one:close()
+      sock.sleep(0.01)
+      assert.is_false(server.stopping)
+      two:close()
+      server:join()
+      sock.onerror(before)
+      assert.is_nil(told)
+    end
+  end)
+
+  it("keeps to maxconns also where an accept lets others run", function()
+    local listeners = { sock.listen("127.0.0.1", 0), sock.listen("127.0.0.1", 0) }
+    local first, second = listeners[1]:getsockname(), listeners[2]:getsockname()
+    for _ = 1, 150 do -- that end without a wait, more than a turn may have
+      connect(first):close()
+    end
+    local clients = { connect(first), connect(second) }
+    local open, most = 0, 0
+    local server, _ <close> = serve(function(conn)
+      open = open + 1
+      most = math.max(most, open)
+      conn:read()
+      open = open - 1
+    end, { maxconns = 1 }, listeners)
+    for _, client in ipairs(clients) do
+      client:write("x\n")
+      assert.is_nil((client:read()))
+      client:close()
+    end
+    empty(server)
+    assert.equal(152, server:stats().accepted)
+    assert.equal(1, most)
+  end)
+
+  it("leaves no listener behind when it is cancelled while it opens them", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir " .. folder))
+    local locker <close> = peer.start { "flock", "-F", folder,
+      "sh", "-c", "echo locked; exec sleep 20" }
+    locker:expect "locked"
+    local port = peer.freeport()
+    local task = sock.spawn(sock.serve, { "127.0.0.1:" .. port, "unix:" .. folder .. "/s" }, shout)
+    sock.sleep(0.05)
+    assert.equal("waiting", task:status())
+    collectgarbage("stop")
+    task:cancel()
+    task:join()
+    assert.equal("ECONNREFUSED", select(3, sock.connect("127.0.0.1", port)))
+    collectgarbage("restart")
+    os.execute("rmdir " .. folder)
   end)
 end)
 

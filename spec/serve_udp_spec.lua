@@ -161,6 +161,22 @@ describe("sock.serve_udp", function()
     server:join()
   end)
 
+  it("does not spin where a handler sets the socket's timeout to 0", function()
+    local server, _ <close> = serve(function(data, from, socket)
+      socket:settimeout(0)
+      shout(data, from, socket)
+    end)
+    local s <close> = client(server.address)
+    local before
+    for _ = 1, 2 do
+      s:send("a")
+      assert.equal("A", s:recv())
+      before = before or os.clock()
+      sock.sleep(0.15)
+    end
+    assert.is_true(os.clock() - before < 0.1)
+  end)
+
   it("raises for what the caller got wrong", function()
     local function raises(text, ...)
       local ok, message = pcall(sock.serve_udp, ...)
@@ -171,7 +187,9 @@ describe("sock.serve_udp", function()
     raises("bad argument #2 to 'serve_udp' (function expected, got no value)", "127.0.0.1:0")
     raises("bad argument #4 to 'serve_udp' (unknown option 'maxconns')", "127.0.0.1", 0, shout,
       { maxconns = 1 })
-    raises("option 'maxtasks' must be at least 1", "127.0.0.1:0", shout, { maxtasks = 0 })
+    for _, max in ipairs { 0, 1.5, -math.huge } do
+      raises("option 'maxtasks' must be at least 1", "127.0.0.1:0", shout, { maxtasks = max })
+    end
   end)
 
   it("fails where it cannot bind", function()

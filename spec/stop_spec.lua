@@ -345,6 +345,57 @@ describe("server:stop", function()
     assert.equal(0, server:stop(1000))
   end)
 
+  it("may be called in two handlers at once, which do not wait for each other", function()
+    local server, counts = nil, {}
+    server = serve(function(conn)
+      conn:read()
+      local count = server:stop(1000)
+      counts[#counts + 1] = count
+      conn:write("bye\n")
+    end)
+    local one, two = connect(server.address), connect(server.address)
+    await(function() return server:stats().open == 2 end)
+    one:write("quit\n")
+    two:write("quit\n")
+    assert.equal("bye", one:read())
+    assert.equal("bye", two:read())
+    assert.same({ 0, 0 }, counts)
+    one:close()
+    two:close()
+    server:join()
+  end)
+
+  it("may be called by a handler that it lets in", function()
+    local server, count
+    server = serve(function(conn)
+      conn:read()
+      count = server:stop()
+    end)
+    local one <close> = sock.socket()
+    local two <close> = sock.socket()
+    for _, each in ipairs { one, two } do -- accepted by nobody yet, as no task has run
+      each:settimeout(0):connect(server.address)
+      each:write("quit\n")
+    end
+    assert.equal(0, server:stop(1000))
+    assert.equal(0, count)
+  end)
+
+  it("may be called in onerror", function()
+    local server, count
+    server = serve(function(conn)
+      error(conn:read())
+    end, { onerror = function() count = server:stop() end })
+    local other <close> = connect(server.address)
+    local client <close> = connect(server.address)
+    await(function() return server:stats().open == 2 end)
+    client:write("x\n")
+    assertend(client)
+    assert.equal(1, count)
+    assertend(other)
+    server:join()
+  end)
+
   it("can itself be given up", function()
     local server = serve(function(conn)
       conn:read()
@@ -390,7 +441,12 @@ describe("server:stop", function()
 
   it("raises for what is no grace", function()
     local server, _ <close> = serve(shout)
-    assert.error_matches(function() server:stop("x") end, "bad argument #1 to 'stop'")
+    for _, each in ipairs { "x", 0 / 0 } do
+      local _, message = pcall(function() server:stop(each) end)
+      assert.matches("^spec/stop_spec.lua:%d+: bad argument #1 to 'stop' %(number expected, got ",
+        message)
+      assert.is_false(server.stopping)
+    end
   end)
 end)
 
@@ -419,6 +475,15 @@ describe("server:join", function()
     local client <close> = connect(server.address)
     assert.is_nil((client:read()))
     assert.truthy(told:find("attempt to wait for a server in its own handler", 1, true))
+    server:stop()
+  end)
+
+  it("is refused in onerror as well", function()
+    local ok, server
+    server = serve(error, { onerror = function() ok = pcall(server.join, server) end })
+    local client <close> = connect(server.address)
+    assert.is_nil((client:read()))
+    assert.is_false(ok)
     server:stop()
   end)
 end)

@@ -187,6 +187,43 @@ describe("Workers", function()
     assert.matches("cancelled\t1\n", text)
   end)
 
+  it("stay where a successor does not become ready", function()
+    local text = run [[
+      local born = os.tmpname()
+      os.remove(born)
+      local listening = listeners(1)
+      local function body(control)
+        if io.open(born) then
+          return control:wait() * 0
+        end
+        io.open(born, "w"):close()
+        return serve(listening[1], control)
+      end
+      local supervisor = supervise(1, { patience = 0.2, body = body,
+        sockets = function() return listening end })
+      sock.sleep(0.3)
+      print("reload", supervisor:reload())
+      local s = sock.connect(listening[1]:getsockname(), { timeout = 5 })
+      s:write("x\n")
+      print("served", s:read():match(" .*"))
+      os.remove(born)
+      print("cancelled", supervisor:stop(1))
+    ]]
+    assert.matches("reload\tnil\tits successor is not ready\n.*served\t 1 x\n.*cancelled\t0", text)
+  end)
+
+  it("that hang are killed once, however many stop them", function()
+    local text = run [[
+      local supervisor = supervise(1, { body = function(control)
+        print("busy")
+        while true do end
+      end })
+      local other = sock.spawn(supervisor.stop, supervisor, 0)
+      print("cancelled", supervisor:stop(0), other:join())
+    ]]
+    assert.matches("cancelled\t1\t1\n", text)
+  end)
+
   it("that are killed are replaced, and what was queued for them is served", function()
     local p <close> = start "supervise(2):join()"
     local port = p:expect("port\t(%d+)")

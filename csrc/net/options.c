@@ -222,19 +222,28 @@ static int s_getsockopt(lua_State *L) {
   return 1;
 }
 
-static int s_setsockopt(lua_State *L) {
-  sock_Socket *s = sock_checkopen(L, 1);
-  if (lua_type(L, 2) == LUA_TNUMBER)
-    return setraw(L, s);
-  const sock_Option *o = checkoption(L);
+/* The value at index 3 for the option that index 2 names; raises what the
+** caller did wrong, else 0 or an error number. */
+static int encode(lua_State *L, const sock_Option **option, sock_Value *v) {
+  const sock_Option *o = *option = checkoption(L);
   const sock_Kind *kind = &sock_kinds[o->nature];
   if (kind->encode == NULL)
     return luaL_argerror(L, 2,
                          lua_pushfstring(L, "'%s' is read-only", o->name));
   luaL_checkany(L, 3);
   lua_settop(L, 3);
-  sock_Value v = {.level = o->level, .size = kind->size};
-  int err = kind->encode(L, o, &v);
+  v->level = o->level;
+  v->size = kind->size;
+  return kind->encode(L, o, v);
+}
+
+static int s_setsockopt(lua_State *L) {
+  sock_Socket *s = sock_checkopen(L, 1);
+  if (lua_type(L, 2) == LUA_TNUMBER)
+    return setraw(L, s);
+  const sock_Option *o;
+  sock_Value v = {0};
+  int err = encode(L, &o, &v);
   if (err == 0 && setsockopt(s->watch.fd, v.level, o->number, &v.u, v.size) < 0)
     err = errno;
   if (err != 0)
@@ -242,6 +251,14 @@ static int s_setsockopt(lua_State *L) {
   sock_remember(L, o);
   lua_settop(L, 1);
   return 1;
+}
+
+/* checkoption(nil, name, value): raises what setsockopt would */
+static int l_checkoption(lua_State *L) {
+  const sock_Option *o;
+  sock_Value v = {0};
+  (void)encode(L, &o, &v);
+  return 0;
 }
 
 static int byname(const void *a, const void *b) {
@@ -268,4 +285,5 @@ static int l_options(lua_State *L) {
 const luaL_Reg sock_optionmethods[] = {
     {"getsockopt", s_getsockopt}, {"setsockopt", s_setsockopt}, {NULL, NULL}};
 
-const luaL_Reg sock_optionfunctions[] = {{"options", l_options}, {NULL, NULL}};
+const luaL_Reg sock_optionfunctions[] = {
+    {"options", l_options}, {"checkoption", l_checkoption}, {NULL, NULL}};

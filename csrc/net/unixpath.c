@@ -5,7 +5,9 @@
 ** Whether somebody listens there only an attempt to connect can tell; and
 ** between that look and the bind another server may start. So all who come
 ** through here hold a lock on the folder meanwhile: flock(2), which leaves no
-** file behind and ends with its holder.
+** file behind and ends with its holder. Anybody may hold one, for as long as
+** he likes (systemd's programs do, to keep their folder); we need ours for a
+** moment only, so who waits for longer than that goes on without.
 */
 #include "base/platform.h"
 #include "base/error.h"
@@ -15,7 +17,9 @@
 #include <sys/stat.h>
 
 /* Stack indices; mode and backlog are -1 where there is none. */
-enum { ADDRESS = 2, MODE = 3, BACKLOG = 4 };
+enum { ADDRESS = 2, MODE = 3, BACKLOG = 4, UNTIL = 5 };
+
+#define PATIENCE 1.0 /* seconds for the lock */
 
 /* A bound address and its path, with the zero that the kernel's may lack. */
 typedef struct Place {
@@ -120,7 +124,7 @@ static int bindpath_try(lua_State *L, int why) {
     err = EINVAL;
   if (err == 0) {
     int lock = lockfolder(p.path);
-    if (lock == -2)
+    if (lock == -2 && platform_now() < lua_tonumber(L, UNTIL))
       return SOCK_WANTPAUSE;
     err = bindandlisten(L, s, &p);
     if (lock >= 0)
@@ -138,6 +142,7 @@ static int l_bindpath(lua_State *L) {
   luaL_checkinteger(L, MODE);
   luaL_checkinteger(L, BACKLOG);
   lua_settop(L, BACKLOG);
+  lua_pushnumber(L, platform_now() + PATIENCE);
   return sock_call(L, s, SOCK_WRITE, bindpath_try);
 }
 

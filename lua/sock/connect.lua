@@ -2,6 +2,7 @@
 
 local core = require "sock.core"
 local dial = require "sock.dial"
+local held = require "sock.held"
 local proxy = require "sock.proxy"
 local settings = require "sock.settings"
 local target = require "sock.target"
@@ -9,7 +10,8 @@ local via = require "sock.via"
 
 local M = {}
 
-local OWN = { type = "string", timeout = "number", localaddr = "string|userdata", via = "string",
+--- The options of its own, beside those of sockets.
+M.own = { type = "string", timeout = "number", localaddr = "string|userdata", via = "string",
   proxy = "number|table" }
 local TYPES = { stream = true, dgram = true, seqpacket = true, raw = true }
 
@@ -37,7 +39,13 @@ local function announcement(option, type, arg, level)
   if option and type ~= "stream" then
     bad(arg, level + 1, "proxy", "only streams begin with a header")
   end
-  local header = option and proxy.option(option, level + 1)
+  local header, why = nil, nil
+  if option then
+    header, why = proxy.option(option)
+  end
+  if why then
+    bad(arg, level + 1, "proxy", why)
+  end
   return header
 end
 
@@ -48,19 +56,19 @@ local function announce(how, s, message, code)
   elseif not how.proxy then
     return s
   end
+  local connection <close> = held(s)
   local ok
   ok, message, code = proxy.send(s, how.proxy)
   if not ok then
-    s:close()
     return nil, message, code
   end
-  return s
+  return connection:give()
 end
 
 --- Reads the options at `arg`; what is wrong in them raises.
 -- @return sock.Dialing; nil, message, code
 local function read(arg, options, level)
-  local own, sockets = settings.split("connect", arg, options, OWN, level + 1)
+  local own, sockets = settings.split("connect", arg, options, M.own, level + 1)
   local how = { type = own.type or "stream", timeout = own.timeout, sockets = sockets }
   if not TYPES[how.type] then
     bad(arg, level + 1, "type", ("unknown type %q"):format(how.type))

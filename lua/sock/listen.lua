@@ -1,6 +1,7 @@
 --- sock.listen: a socket that is bound, and listens.
 
 local core = require "sock.core"
+local held = require "sock.held"
 local settings = require "sock.settings"
 local systemd = require "sock.systemd"
 local target = require "sock.target"
@@ -27,7 +28,8 @@ function M.read(what, arg, a, b, level)
       return { systemd = name }, 1
     end
   end
-  return target.read(what, arg, a, b, level + 1)
+  local where, n, code = target.read(what, arg, a, b, level + 1)
+  return where, n, code
 end
 
 local function ispath(address)
@@ -77,7 +79,7 @@ local function make(family, own, sockets, ...)
   if not s then
     return nil, message, code
   end
-  local ok = true
+  local made <close>, ok = held(s), true
   if sockets.reuseaddr == nil and reusable(family, own) then
     ok, message, code = s:setsockopt("reuseaddr", true)
   end
@@ -88,10 +90,9 @@ local function make(family, own, sockets, ...)
     ok, message, code = bind(s, own, ...)
   end
   if not ok then
-    s:close()
     return nil, message, code
   end
-  return s
+  return made:give()
 end
 
 --- One socket for IPv6 and IPv4; for IPv4 alone where there is nothing else.
@@ -144,9 +145,12 @@ function M.listen(a, b, c)
   if not where then
     return nil, n, code
   end
-  local own, sockets = settings.split("listen", n + 1, n == 2 and c or n == 1 and b or nil,
-    M.own, 2)
-  M.check("listen", n + 1, where, own, 2)
+  local arg, options = 3, c
+  if n == 1 and b ~= nil then
+    arg, options = 2, b
+  end
+  local own, sockets = settings.split("listen", arg, options, M.own, 2)
+  M.check("listen", arg, where, own, 2)
   return M.open("listen", where, own, sockets)
 end
 

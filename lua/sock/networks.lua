@@ -60,20 +60,28 @@ local function add(self, text)
 end
 
 --- Compiles a list of texts: "10.0.0.0/8", "::1", or "unix:" for every peer
--- of a Unix socket. Bits behind the prefix are not looked at. What is no
--- network raises, in `level`.
-function M.compile(list, level)
-  level = (level or 1) + 1
+-- of a Unix socket. Bits behind the prefix are not looked at.
+-- @return networks; nil, why not
+function M.read(list)
   if type(list) ~= "table" then
-    error(("list of networks expected, got %s"):format(type(list)), level)
+    return nil, ("list of networks expected, got %s"):format(type(list))
   end
   local self = setmetatable({}, Networks)
   for i, text in ipairs(list) do
     if type(text) ~= "string" then
-      error(("network #%d: text expected, got %s"):format(i, type(text)), level)
+      return nil, ("network #%d: text expected, got %s"):format(i, type(text))
     elseif not add(self, text) then
-      error(("network #%d: %q is none"):format(i, text), level)
+      return nil, ("network #%d: %q is none"):format(i, text)
     end
+  end
+  return self
+end
+
+--- The same; what is no network raises, in `level`.
+function M.compile(list, level)
+  local self, why = M.read(list)
+  if not self then
+    error(why, (level or 1) + 1)
   end
   return self
 end

@@ -9,6 +9,7 @@
 -- No task watches the idle ones, because sock.run would wait for it: those
 -- that have been idle for too long are closed by the next call of the pool.
 
+local connect = require "sock.connect"
 local core = require "sock.core"
 local settings = require "sock.settings"
 local target = require "sock.target"
@@ -136,6 +137,10 @@ end
 -- @param seconds for all of it; for ever if absent
 -- @return connection; nil, message, code: ETIMEDOUT, EPIPE (closed), …
 function Pool:get(seconds)
+  if seconds ~= nil and (type(seconds) ~= "number" or seconds ~= seconds) then
+    local got = type(seconds) == "number" and "not a number" or type(seconds)
+    error(("bad argument #1 to 'get' (number expected, got %s)"):format(got), 2)
+  end
   local c, message, code = obtain(self, seconds)
   if not c then
     return nil, message, code
@@ -201,20 +206,25 @@ Pool.__close = Pool.close
 
 -- ----------------------------------------------------------------- a pool
 
---- Splits pool's options off those of sock.connect.
+--- Splits pool's options off those of sock.connect, which only an address has.
 local function split(arg, options, isfunction)
-  local mine, others = {}, {}
-  for name, value in pairs(type(options) == "table" and options or {}) do
-    (own[name] and mine or others)[name] = value
+  local known, others = {}, {}
+  for name, kind in pairs(isfunction and {} or connect.own) do
+    known[name] = kind
   end
-  if isfunction or type(options) ~= "table" then
-    mine = settings.split("pool", arg, options, own, 3)
-    if next(others) then
-      error(("bad argument #%d to 'pool' (unknown option '%s')"):format(arg, next(others)), 3)
+  for name, kind in pairs(own) do
+    known[name] = kind
+  end
+  local mine, sockets = settings.split("pool", arg, options, known, 3)
+  if isfunction and next(sockets) then
+    error(("bad argument #%d to 'pool' (unknown option '%s')"):format(arg, (next(sockets))), 3)
+  end
+  for name, value in pairs(options or {}) do
+    if not own[name] then
+      others[name] = value
     end
-    return mine
   end
-  return settings.split("pool", arg, mine, own, 3), others
+  return mine, others
 end
 
 local function check(arg, mine)
@@ -230,11 +240,10 @@ end
 --- What makes the connections, and a name for messages.
 local function maker(to, count, a, b, others)
   return function()
-    local connect = require "sock.connect".connect
     if count == 2 then
-      return connect(a, b, others)
+      return connect.connect(a, b, others)
     end
-    return connect(a, others)
+    return connect.connect(a, others)
   end, target.text(to)
 end
 

@@ -32,8 +32,10 @@ end
 local function work(start, listeners, control)
   local own = start(listeners)
   control.stats = function() return own:stats() end
+  control.hasten = function(grace) own:stop(grace) end
   control:ready()
-  return own:stop(control:wait())
+  own:stop(control:wait())
+  return own.cancelled
 end
 
 --- Starts the workers.
@@ -65,10 +67,7 @@ end
 
 function methods:stop(grace)
   server.check(self, "stop")
-  if grace ~= nil and type(grace) ~= "number" then
-    error(("bad argument #1 to 'stop' (number expected, got %s)"):format(type(grace)), 2)
-  end
-  return self.supervisor:stop(grace)
+  return self.supervisor:stop((server.grace(grace, 2)))
 end
 
 function methods:join()

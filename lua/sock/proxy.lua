@@ -74,12 +74,21 @@ local function receive(conn)
 end
 
 --- true for every peer; else a list of networks, compiled once.
-function M.networks(list, level)
+-- @return that; nil, what is wrong
+function M.trusted(list)
   if list == true or networks.is(list) then
     return list
   end
-  local compiled = networks.compile(list, (level or 1) + 1)
-  return compiled
+  return networks.read(list)
+end
+
+--- The same; what is wrong raises, in `level`.
+function M.networks(list, level)
+  local trusted, why = M.trusted(list)
+  if not trusted then
+    error(why, (level or 1) + 1)
+  end
+  return trusted
 end
 
 local function trusts(trusted, peer)
@@ -175,32 +184,27 @@ end
 
 local fields = { version = true, source = true, destination = true }
 
-local function checkfields(option, level)
+--- Checks what sock.connect's option `proxy` says: 1, 2, or { version=,
+-- source=, destination= }.
+-- @return the option as a table; nil, what is wrong
+function M.option(option)
+  if type(option) ~= "table" then
+    option = { version = option }
+  end
+  if not versions[option.version] then
+    return nil, "version 1 or 2 expected"
+  end
   for name in pairs(option) do
     if not fields[name] then
-      error(("option 'proxy': unknown field '%s'"):format(name), level + 1)
+      return nil, ("unknown field '%s'"):format(name)
     end
   end
   for _, name in ipairs { "source", "destination" } do
     local value = option[name]
     if value and not toaddress(value) then
-      error(("option 'proxy': %s is no address"):format(name), level + 1)
+      return nil, name .. " is no address"
     end
   end
-end
-
---- Checks what sock.connect's option `proxy` says: 1, 2, or { version=,
--- source=, destination= }. A mistake raises, in `level`.
--- @return the option as a table
-function M.option(option, level)
-  level = (level or 1) + 1
-  if type(option) ~= "table" then
-    option = { version = option }
-  end
-  if not versions[option.version] then
-    error("option 'proxy': version 1 or 2 expected", level)
-  end
-  checkfields(option, level)
   return option
 end
 
@@ -209,7 +213,11 @@ end
 -- ends; source = false says that it is for nobody (LOCAL, UNKNOWN).
 -- @return conn; nil, message, code
 function M.send(conn, option)
-  option = M.option(option, 2)
+  local why
+  option, why = M.option(option)
+  if not option then
+    error("option 'proxy': " .. why, 2)
+  end
   local source, destination, message, code
   if option.source ~= false then
     source, message, code = toaddress(option.source), nil, nil

@@ -20,9 +20,9 @@ end
 --- The pause after a failure: twice the one before it, and random in its upper
 -- half, yet never out of the bounds that were given.
 local function pause(failures, first, longest)
-  local high = math.min(longest, first * 2.0 ^ failures)
+  local high = math.min(longest, first * 2.0 ^ math.min(failures, 1023)) -- 2^1024 is infinite
   local low = math.min(high, math.max(first, high / 2))
-  return low + (high - low) * random()
+  return low == high and low or low + (high - low) * random()
 end
 
 local function read(options, level)

@@ -68,17 +68,37 @@ end
 
 -- Listeners -------------------------------------------------------------------
 
---- The next connection. One listener of several must not wait in accept:
--- another's connection may have taken the last place meanwhile.
-local function accept(self, listener)
-  if not self.turns then
-    return listener:accept()
-  end
+--- One listener of several must not wait in accept: another's connection may
+-- have taken the last place meanwhile. Also an accept that does not wait may
+-- let others run, so a place is taken before it.
+local function acceptinturn(self, listener)
   core.wait(listener, "r")
-  if self.open >= self.maxconns then
+  if core.type(listener) ~= "socket" then
+    return nil, nil, "EBADF"
+  elseif self.open + self.accepting >= self.maxconns then
+    core.sleep(0)
     return nil, nil, "ETIMEDOUT"
   end
-  return listener:accept()
+  self.accepting = self.accepting + 1
+  local ok, conn, peer, code = pcall(listener.accept, listener)
+  self.accepting = self.accepting - 1
+  if not ok then
+    error(conn, 0)
+  end
+  return conn, peer, code
+end
+
+--- The next connection. The listener's own timeout, which may be 0, is none
+-- of ours.
+local function accept(self, listener)
+  if self.turns then
+    return acceptinturn(self, listener)
+  end
+  local conn, peer, code = listener:accept()
+  if code == "ETIMEDOUT" then
+    core.wait(listener, "r")
+  end
+  return conn, peer, code
 end
 
 --- Takes connections in while there is room. Where the system has none, of
@@ -107,7 +127,7 @@ end
 --- At the end: those that the kernel has accepted for us already.
 local function letin(self, listener)
   listener:settimeout(0)
-  while self.open < self.maxconns do
+  while self.open < self.maxconns and core.type(listener) == "socket" do
     local conn, peer = listener:accept()
     if not conn then
       return
@@ -174,16 +194,28 @@ local function checkoptions(arg, options, places, level)
       listen.check("serve", arg, place, mine, level + 1)
     end
   end
-  if mine.maxconns and mine.maxconns < 1 then
-    bad(arg, level + 1, "option 'maxconns' must be at least 1")
+  if mine.maxconns and not (mine.maxconns >= 1 and mine.maxconns % 1 == 0
+      or mine.maxconns == math.huge) then
+    bad(arg, level + 1, "option 'maxconns' must be at least 1, and whole")
   elseif mine.workers and not (math.tointeger(mine.workers) and mine.workers >= 1) then
     bad(arg, level + 1, "option 'workers' must be an integer from 1")
   end
   if mine.proxy then
-    mine.proxy = proxy.networks(mine.proxy, level + 1)
+    local trusted, why = proxy.trusted(mine.proxy)
+    if not trusted then
+      bad(arg, level + 1, "option 'proxy': %s", why)
+    end
+    mine.proxy = trusted
   end
   return mine, sockets
 end
+
+--- The listeners that have been made so far; without all of them, they close.
+local Made = { __close = function(made)
+  for _, listener in ipairs(made.complete and {} or made) do
+    listener:close()
+  end
+end }
 
 --- What the places are opened with, and what has been made so far.
 local function opening(mine, sockets)
@@ -192,7 +224,7 @@ local function opening(mine, sockets)
     shared[name] = value
   end
   return { own = { type = mine.type, backlog = mine.backlog, mode = mine.mode },
-    sockets = sockets, shared = shared, made = {} }
+    sockets = sockets, shared = shared, made = setmetatable({}, Made) }
 end
 
 --- Whether several listeners can be there: a Unix path has one, and what
@@ -223,7 +255,7 @@ end
 --- A listener at each place, for each of the workers: all of them, or none.
 -- @return for each worker a list; nil, message, code
 local function openall(places, workers, how)
-  local kept = {}
+  local kept, made <close> = {}, how.made
   for w = 1, workers do
     kept[w] = {}
     for i, place in ipairs(places) do
@@ -234,14 +266,12 @@ local function openall(places, workers, how)
         listener, message, code = open(again or place, how)
       end
       if not listener then
-        for _, each in ipairs(how.made) do
-          each:close()
-        end
         return nil, message, code
       end
       kept[w][i] = listener
     end
   end
+  made.complete = true
   return kept
 end
 
@@ -254,7 +284,7 @@ local function start(listeners, handler, mine)
     trusted = mine.proxy,
     letin = letin,
   })
-  self.turns = #listeners > 1 and self.maxconns < math.huge
+  self.turns, self.accepting = #listeners > 1 and self.maxconns < math.huge, 0
   if self.turns then
     for _, listener in ipairs(listeners) do
       listener:settimeout(0)

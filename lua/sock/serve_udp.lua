@@ -43,6 +43,8 @@ local function read(self, socket)
         core.spawn(answer, self, data, from, socket)
       elseif code == nil or over[code] then
         return
+      elseif code == "ETIMEDOUT" then -- it may be set to 0
+        core.wait(socket, "r")
       elseif short[code] then
         server.wait(self, PAUSE)
       end
@@ -68,8 +70,9 @@ function M.serve_udp(a, b, c, d)
     bad(n + 1, "function expected, got %s", handler == nil and "no value" or type(handler))
   end
   local mine, sockets = settings.split("serve_udp", n + 2, options, own, 2)
-  if mine.maxtasks and mine.maxtasks < 1 then
-    bad(n + 2, "option 'maxtasks' must be at least 1")
+  local max = mine.maxtasks or MAXTASKS
+  if not (max >= 1 and max % 1 == 0 or max == math.huge) then
+    bad(n + 2, "option 'maxtasks' must be at least 1, and whole")
   end
   local socket, message
   socket, message, code = listen.open("serve_udp", where,
@@ -78,7 +81,7 @@ function M.serve_udp(a, b, c, d)
     return nil, message, code
   end
   local self = server.new({ socket }, { handler = handler, onerror = mine.onerror,
-    maxtasks = mine.maxtasks or MAXTASKS })
+    maxtasks = max })
   server.start(self, read)
   return self
 end

@@ -45,7 +45,9 @@ function M.new(sockets, fields)
   self.readers = {} -- task -> its socket
   self.running = {} -- task -> what its handler talks to
   self.leaving = {} -- the same, when the handler has returned
+  self.stoppers = {} -- of both, those that are in a stop
   self.open, self.accepted, self.failed = 0, 0, 0
+  self.cancelled = 0 -- by all stops
   self.received, self.sent = 0, 0 -- by those that have closed
   self.room = core.channel(#sockets) -- a word to a reader that waits for a worker's end
   self.waiting = 0 -- readers that do
@@ -187,11 +189,17 @@ local function keys(...)
   return list
 end
 
---- Waits for tasks, but not for the one that this runs in.
-local function joinall(tasks, deadline)
+--- Whether a stop leaves this task alone: it is its own, or of two handlers
+-- that both stop the server, the other's, which would wait for this one.
+local function isspared(self, task)
   local own = core.task()
+  return task == own or (self.stoppers[own] and self.stoppers[task])
+end
+
+--- Waits for tasks, but for those that are spared.
+local function joinall(self, tasks, deadline)
   for _, task in ipairs(tasks) do
-    if task ~= own then
+    if not isspared(self, task) then
       task:join(deadline and math.max(deadline - core.now(), 0))
     end
   end
@@ -207,7 +215,7 @@ local function halt(self, grace)
   for _, task in ipairs(readers) do
     task:cancel()
   end
-  joinall(readers)
+  joinall(self, readers)
   for _, socket in ipairs(self.sockets) do
     if grace > 0 and self.letin and core.type(socket) == "socket" then
       self.letin(self, socket)
@@ -227,18 +235,21 @@ local function drain(self)
   return told
 end
 
---- Cancels what runs, but for the task that this runs in; how many.
+--- Cancels what runs, but for what is spared; how many.
 local function cancelall(self)
-  local own, count = core.task(), 0
+  local count = 0
   for task in pairs(self.running) do
-    if task ~= own then
+    if not isspared(self, task) then
       task:cancel()
       count = count + 1
     end
   end
   for task in pairs(self.leaving) do -- it may be held up by a peer that does not read
-    task:cancel()
+    if not isspared(self, task) then
+      task:cancel()
+    end
   end
+  self.cancelled = self.cancelled + count
   return count
 end
 
@@ -250,19 +261,45 @@ function M.check(self, name)
   end
 end
 
+--- Whether this runs in one of the server's own workers.
+local function isinside(self)
+  local task = core.task()
+  return task and (self.running[task] or self.leaving[task]) and true
+end
+
+--- Notes who is in a stop, until it is over.
+local function stopper(self)
+  local task = isinside(self) and core.task()
+  if not task or self.stoppers[task] then
+    return nil
+  end
+  self.stoppers[task] = true
+  return setmetatable({}, { __close = function() self.stoppers[task] = nil end })
+end
+
+--- The argument of a stop, in seconds.
+function M.grace(seconds, level)
+  if seconds == nil then
+    return 0
+  elseif type(seconds) ~= "number" or seconds ~= seconds then
+    local got = type(seconds) == "number" and "not a number" or type(seconds)
+    error(("bad argument #1 to 'stop' (number expected, got %s)"):format(got), level + 1)
+  end
+  return math.max(seconds, 0)
+end
+
 --- Ends it: types.lua says how. A handler may call it too: then all but its
 -- own connection end here.
 function methods:stop(grace)
   M.check(self, "stop")
-  if grace ~= nil and type(grace) ~= "number" then
-    error(("bad argument #1 to 'stop' (number expected, got %s)"):format(type(grace)), 2)
-  end
-  local deadline = core.now() + (grace or 0)
-  halt(self, grace or 0)
-  joinall(drain(self), math.max(deadline, core.now() + MOMENT))
-  joinall(keys(self.running, self.leaving), deadline)
+  grace = M.grace(grace, 2)
+  local deadline = core.now() + grace
+  local _ <close> = stopper(self)
+  halt(self, grace)
+  joinall(self, drain(self), math.max(deadline, core.now() + MOMENT))
+  joinall(self, keys(self.running, self.leaving), deadline)
   local count = cancelall(self)
-  joinall(keys(self.running, self.leaving))
+  joinall(self, keys(self.running, self.leaving))
   settle(self)
   return count
 end
@@ -270,7 +307,7 @@ end
 --- Waits until it has stopped and all that it ran has ended.
 function methods:join()
   M.check(self, "join")
-  if self.running[core.task()] then
+  if isinside(self) then
     error("attempt to wait for a server in its own handler", 2)
   end
   self.done:get()

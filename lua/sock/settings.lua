@@ -14,6 +14,14 @@ local function bad(what, arg, level, text, ...)
   error(("bad argument #%d to '%s' (%s)"):format(arg, what, text:format(...)), level + 1)
 end
 
+--- Refuses a value that setsockopt would.
+local function check(what, arg, name, value, level)
+  local fits, why = pcall(core.checkoption, nil, name, value)
+  if not fits then
+    bad(what, arg, level + 1, "option '%s': %s", name, why:match("%((.*)%)$") or why)
+  end
+end
+
 --- Splits options into the helper's own and the sockets'. What is unknown, or
 -- of another type than the helper wants, raises in `level`.
 -- @param own the types of its own ones, by name: { timeout = "number" }; several: "table|boolean"
@@ -33,6 +41,7 @@ function M.split(what, arg, options, own, level)
       end
       mine[name] = value
     elseif known[name] then
+      check(what, arg, name, value, level + 1)
       sockets[name] = value
     else
       bad(what, arg, level + 1, "unknown option '%s'", tostring(name))
@@ -45,10 +54,8 @@ end
 -- @return the socket; nil, message, code
 function M.apply(socket, options)
   for name, value in pairs(options) do
-    local fits, ok, message, code = pcall(socket.setsockopt, socket, name, value)
-    if not fits then -- a value of the wrong type: say which
-      error(("option '%s': %s"):format(name, ok:match("%((.*)%)$") or ok), 0)
-    elseif not ok then
+    local ok, message, code = socket:setsockopt(name, value)
+    if not ok then
       return nil, message, code
     end
   end

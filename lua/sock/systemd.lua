@@ -9,19 +9,27 @@ local FIRST <const> = 3 -- SD_LISTEN_FDS_START
 
 local handed -- { name =, socket = } for each that nobody has taken; nil: not looked yet
 
+--- What a variable says in digits; nil where it says anything else.
+local function number(name)
+  local text = os.getenv(name)
+  return text and text:find "^%d+$" and math.tointeger(tonumber(text)) or nil
+end
+
 --- Adopts all at once, so that no child process inherits any of them. The
 -- variables stay, but they name this process, and no child believes them.
 local function look()
   local list, names = {}, {}
-  if tonumber(os.getenv "LISTEN_PID") ~= core.getpid() then
+  if number "LISTEN_PID" ~= core.getpid() then
     return list
   end
   for name in ((os.getenv "LISTEN_FDNAMES" or "") .. ":"):gmatch("([^:]*):") do
     names[#names + 1] = name
   end
-  for i = 1, tonumber(os.getenv "LISTEN_FDS") or 0 do
-    local socket = core.adopt(FIRST + i - 1)
-    if socket then
+  for i = 1, number "LISTEN_FDS" or 0 do
+    local socket, _, code = core.adopt(FIRST + i - 1)
+    if code == "EBADF" then -- nor are there those behind it
+      break
+    elseif socket then
       list[#list + 1] = { name = names[i], socket = socket }
     end
   end

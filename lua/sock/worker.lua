@@ -16,6 +16,7 @@ local LEAVE <const> = 1
 ---@class sock.WorkerControl
 ---@field index integer # which of the workers it is, from 1
 ---@field stopping boolean # it is to end
+---@field hasten? fun(grace: number) # set by the body: called when it is to end sooner
 ---@field stats? fun(): table<string, number> # set by the body: asked by its parent's stats()
 local Control = {}
 Control.__index = Control
@@ -80,7 +81,11 @@ end
 
 --- Again, it can only be sooner.
 local function stop(control, grace)
-  control.limit = math.min(control.limit, core.now() + grace)
+  local limit = core.now() + grace
+  if control.stopping and control.hasten and limit < control.limit then
+    core.spawn(control.hasten, grace)
+  end
+  control.limit = math.min(control.limit, limit)
   control.stopping = true
   control.stopped:close()
   control.sooner:close()

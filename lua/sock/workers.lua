@@ -24,7 +24,7 @@ local M = {}
 
 local FIRST <const>, LONGEST <const> = 0.1, 10 -- pauses before another is started
 local SETTLED <const> = 5 -- one that lived so long begins them anew
-local READY <const> = 10  -- how long a successor may take
+local READY <const> = 10  -- how long a successor may take, if nobody says
 local LATE <const> = 3    -- how long after its grace a worker is killed
 local ANSWER <const> = 1  -- how long it may take to tell its numbers
 
@@ -35,6 +35,7 @@ local ANSWER <const> = 1  -- how long it may take to tell its numbers
 ---@field body fun(control: sock.WorkerControl): integer? # see below
 ---@field sockets? fun(index: integer): sock.Socket[] # what this worker keeps of the parent's
 ---@field grace? number # seconds, where a signal or the parent's end stops them; 10 if absent
+---@field patience? number # seconds that a successor may take to be ready; 10 if absent
 ---@field signals? boolean # false: INT, TERM and HUP are not for them
 ---@field halted? fun() # called when they are told to end
 ---@field report? fun(text: string) # of what went wrong; to stderr if absent
@@ -82,11 +83,14 @@ local function listen(self, one)
 end
 
 --- Who does not end in time is killed.
+-- @return true to the first who does it
 local function reap(one, seconds)
   local how = one.process:wait(seconds)
   if not how and one.process:kill("KILL") then
+    local first = not one.killed
+    one.killed = true
     one.process:wait()
-    return true
+    return first
   end
 end
 
@@ -253,9 +257,12 @@ local function replace(self, slot)
   if not new then
     return nil, message
   end
-  new.readiness:get(READY)
+  local _, _, late = new.readiness:get(self.patience)
   if new.ended then
     return nil, "its successor ended with " .. new.ended
+  elseif late and not self.stopping and slot.worker == old then
+    tell(self, new, 0)
+    return nil, "its successor is not ready"
   elseif self.stopping or slot.worker ~= old then -- it died meanwhile
     tell(self, new, self.grace)
   else
@@ -343,7 +350,8 @@ end
 ---@return sock.Supervisor? supervisor, string? message, string? code
 function M.supervise(options)
   local self = setmetatable({ body = options.body, sockets = options.sockets,
-    grace = options.grace or 10, report = options.report or report, stopping = false,
+    grace = options.grace or 10, patience = options.patience or READY,
+    report = options.report or report, stopping = false,
     halted = options.halted or function() end,
     slots = {}, alive = {}, past = {}, tasks = 0, tending = 0, cancelled = 0, over = core.channel(),
   }, Supervisor)
