@@ -183,6 +183,7 @@ static int accept_try(lua_State *L, int why) {
                ? SOCK_WANTREAD
                : sock_failsocket(L, 1, "accept", err);
   sock_own(made, fd, s->family, s->type, s->protocol);
+  made->accepted = 1;
   if (sock_istapped(made))
     sock_tapevent(made, SOCK_ACCEPTED, NULL, 0);
   sock_pushaddress(L, &peer);

@@ -44,6 +44,7 @@ typedef struct sock_Socket {
   unsigned char kind;
   unsigned char connecting; /* connect(2) said EINPROGRESS */
   unsigned char listening;
+  unsigned char accepted;           /* the peer began */
   unsigned char shown;              /* others know the descriptor's number */
   unsigned char readdone;           /* shutdown("recv") */
   unsigned char halfway;            /* a write is, or was torn there */

@@ -36,6 +36,7 @@ static void refresh(const sock_Socket *s, sock_Tap *tap) {
   sock_Sockaddr a;
   tap->family = s->family;
   tap->type = s->type;
+  tap->accepted = s->accepted;
   if (sock_localname(s, &a) == 0)
     tap->here = a;
   if (sock_peername(s, &a) == 0)
@@ -260,6 +261,10 @@ static void pushevent(lua_State *L, const Event *e) {
   if (e->what == SOCK_ERROR) {
     sock_errorcode(L, e->err);
     lua_setfield(L, -2, "code");
+  }
+  if (tap->accepted) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "accepted");
   }
   if (tap->lost > 0)
     setcount(L, "lost", tap->lost);

@@ -40,6 +40,7 @@ typedef struct sock_Tap {
   unsigned char waits;    /* and is told of waits … */
   unsigned char waiting;  /* … once for each: SOCK_READ, SOCK_WRITE */
   unsigned char finished; /* the peer's end has been told */
+  unsigned char accepted; /* the peer began */
   sock_Sockaddr here, peer;
 } sock_Tap;
 

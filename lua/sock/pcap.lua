@@ -168,17 +168,9 @@ local function segment(self, event, from, to, flags, data)
   from.unacked = from.unacked + numbers
 end
 
---- Who began it: whoever connected; else most likely the one with the higher port.
-local function beganhere(event, here, peer)
-  if event.what == "connect" or event.what == "error" and event.call == "connect" then
-    return true
-  end
-  return event.what ~= "accept" and here.port >= peer.port
-end
-
 local function handshake(self, event, v)
   local from, to = v.here, v.peer
-  if not beganhere(event, from, to) then
+  if event.accepted then -- else whoever is traced has connected, most likely
     from, to = to, from
   end
   segment(self, event, from, to, SYN, "")

@@ -1135,6 +1135,7 @@ function sock.help(name) end
 ---@field type sock.Type
 ---@field here sock.Address? # its own end; a pipe has none
 ---@field peer sock.Address? # the other end; of a datagram, where it went to or came from
+---@field accepted boolean? # true where the peer began
 ---@field data string? # send, recv: the bytes
 ---@field size integer? # send, recv: how many there were; more than #data in a cut datagram
 ---@field how string? # shutdown: "recv", "send", "both"; wait: "r", "w"
