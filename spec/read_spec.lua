@@ -388,3 +388,13 @@ describe("read and recv", function()
     assert.same({ a }, (sock.select({ a, b }, {}, 0)))
   end)
 end)
+
+describe("A socket of datagrams", function()
+  it("is no stream", function()
+    local u <close> = assert(sock.udp("127.0.0.1", 0))
+    for _, call in ipairs { { "read" }, { "lines" }, { "readuntil", "x" }, { "unpack", "B" } } do
+      assert.error_matches(function() return u[call[1]](u, call[2]), 1 end,
+        "not a stream: use recv")
+    end
+  end)
+end)

@@ -713,7 +713,7 @@ s.sendall(b"x" * (3 << 20))
       it("refuses other values before anything is sent", function()
         local a, b, _ <close> = connection(at)
         assert.has_error(function() a:write("x", {}) end,
-          "bad argument #2 to 'write' (string expected, got table)")
+          "bad argument #2 to 'write' (string or number expected, got table)")
         a:close()
         assert.same({ n = 1 }, table.pack(b:recv()))
       end)

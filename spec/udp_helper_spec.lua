@@ -30,6 +30,16 @@ describe("sock.udp", function()
     assert.equal("::1", s:getsockname().host)
   end)
 
+  it("with * sends to a name, whichever addresses it has", function()
+    local receiver <close> = assert(sock.udp("*", 0))
+    local sender <close> = assert(sock.udp("*", 0))
+    local port = receiver:getsockname().port
+    assert.equal(5, sender:sendto("hello", "localhost", port))
+    local data, from = receiver:settimeout(10):recvfrom()
+    assert.equal("hello", data)
+    assert.equal(sender:getsockname().port, from.port)
+  end)
+
   it("takes a name's IPv4 address, or the family's that is asked for", function()
     names.with({ ["two.test"] = function(port, options)
       local both = { core.address("::1", port), core.address("127.0.0.1", port) }

@@ -73,7 +73,7 @@ describe("write", function()
     local a, b, _ <close> = pair()
     for _, bad in ipairs { true, {}, print } do
       assert.has_error(function() a:write("x", bad) end,
-        "bad argument #2 to 'write' (string expected, got " .. type(bad) .. ")")
+        "bad argument #2 to 'write' (string or number expected, got " .. type(bad) .. ")")
     end
     assert.has_error(function() a:write(nil) end)
     assert.equal("ETIMEDOUT", select(3, b:settimeout(0):recv()))

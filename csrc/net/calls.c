@@ -98,6 +98,7 @@ static int connect_try(lua_State *L, int why) {
     return SOCK_WANTPAUSE;
   if (err == 0) {
     s->connecting = 0;
+    s->initiator = SOCK_BYUS;
     if (sock_istapped(s))
       sock_tapevent(s, SOCK_CONNECTED, NULL, 0);
     lua_settop(L, 1);
@@ -183,7 +184,7 @@ static int accept_try(lua_State *L, int why) {
                ? SOCK_WANTREAD
                : sock_failsocket(L, 1, "accept", err);
   sock_own(made, fd, s->family, s->type, s->protocol);
-  made->accepted = 1;
+  made->initiator = SOCK_BYPEER;
   if (sock_istapped(made))
     sock_tapevent(made, SOCK_ACCEPTED, NULL, 0);
   sock_pushaddress(L, &peer);

@@ -248,6 +248,13 @@ static ptrdiff_t untilshape(lua_State *L, int index, sock_View *v) {
 
 /* ------------------------------------------------------------- methods */
 
+/* Its argument as an open stream: a record or a datagram is recv's. */
+static sock_Socket *checkstream(lua_State *L, int arg) {
+  sock_Socket *s = sock_checkopen(L, arg);
+  luaL_argcheck(L, s->type == SOCK_STREAM, arg, "not a stream: use recv");
+  return s;
+}
+
 /* A format or a count, as in Lua's files; a leading * is skipped. */
 static void checkformat(lua_State *L, int arg) {
   if (lua_type(L, arg) == LUA_TNUMBER) {
@@ -275,14 +282,14 @@ static void checkformats(lua_State *L, int arg) {
 }
 
 static int s_read(lua_State *L) {
-  sock_checkopen(L, 1);
+  checkstream(L, 1);
   checkformats(L, 2);
   return sock_readshapes(L, formatshape);
 }
 
 static int s_readuntil(lua_State *L) {
   size_t n;
-  sock_checkopen(L, 1);
+  checkstream(L, 1);
   luaL_checklstring(L, 2, &n);
   luaL_argcheck(L, n > 0, 2, "text is empty");
   lua_settop(L, 2);
@@ -290,7 +297,7 @@ static int s_readuntil(lua_State *L) {
 }
 
 static int s_unpack(lua_State *L) {
-  sock_checkopen(L, 1);
+  checkstream(L, 1);
   sock_checkpackformat(L, 2);
   lua_settop(L, 2);
   return sock_readshapes(L, sock_unpackshape);
@@ -320,7 +327,7 @@ static int nextline(lua_State *L) {
 }
 
 static int s_lines(lua_State *L) {
-  sock_checkopen(L, 1);
+  checkstream(L, 1);
   checkformats(L, 2);
   int n = lua_gettop(L) - 1;
   luaL_argcheck(L, n <= 250, 252, "too many formats");

@@ -16,6 +16,8 @@
 #include "net/address.h"
 #include "net/sock_transport.h"
 
+enum { SOCK_BYUS = 1, SOCK_BYPEER = 2 }; /* who began the connection */
+
 enum { /* sock_Socket.kind: what the descriptor is */
        SOCK_KIND_SOCKET,
        SOCK_KIND_PIPE,     /* pipes and FIFOs */
@@ -44,13 +46,13 @@ typedef struct sock_Socket {
   unsigned char kind;
   unsigned char connecting; /* connect(2) said EINPROGRESS */
   unsigned char listening;
-  unsigned char accepted;           /* the peer began */
   unsigned char shown;              /* others know the descriptor's number */
   unsigned char readdone;           /* shutdown("recv") */
   unsigned char halfway;            /* a write is, or was torn there */
   unsigned char offered;            /* the transport is to be given the same */
   unsigned char records;            /* an upper layer cuts what TCP receives */
   unsigned char restore;            /* adopted blocking: give it back so */
+  unsigned char initiator;          /* SOCK_BYUS, SOCK_BYPEER; 0: unknown */
   unsigned char kept;               /* by the child of the fork under way */
   unsigned char heard;              /* the last word was the peer's */
   unsigned char ended;              /* the peer's stream is at its end */

@@ -36,7 +36,7 @@ static void refresh(const sock_Socket *s, sock_Tap *tap) {
   sock_Sockaddr a;
   tap->family = s->family;
   tap->type = s->type;
-  tap->accepted = s->accepted;
+  tap->initiator = s->initiator;
   if (sock_localname(s, &a) == 0)
     tap->here = a;
   if (sock_peername(s, &a) == 0)
@@ -239,13 +239,15 @@ static void pushevent(lua_State *L, const Event *e) {
   static const char *const names[] = {"send",    "recv",   "end",
                                       "connect", "accept", "shutdown",
                                       "close",   "error",  "wait"};
+  static const char *const initiators[] = {NULL, "here", "peer"};
   sock_Tap *tap = e->tap;
-  lua_createtable(L, 0, 12);
+  lua_createtable(L, 0, 13);
   settext(L, "what", names[e->what]);
   lua_pushnumber(L, e->time);
   lua_setfield(L, -2, "time");
   setcount(L, "id", tap->id);
   settext(L, "type", sock_typename(tap->type));
+  settext(L, "initiator", initiators[tap->initiator]);
   setaddress(L, "here", &tap->here);
   setaddress(L, "peer", e->peer.len > 0 ? &e->peer : &tap->peer);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &socketskey);
@@ -261,10 +263,6 @@ static void pushevent(lua_State *L, const Event *e) {
   if (e->what == SOCK_ERROR) {
     sock_errorcode(L, e->err);
     lua_setfield(L, -2, "code");
-  }
-  if (tap->accepted) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "accepted");
   }
   if (tap->lost > 0)
     setcount(L, "lost", tap->lost);

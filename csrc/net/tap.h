@@ -36,11 +36,11 @@ typedef struct sock_Tap {
   unsigned refs; /* the socket, and each event */
   unsigned lost; /* events that found no memory */
   int family, type;
-  unsigned char ended;    /* its listener has had enough */
-  unsigned char waits;    /* and is told of waits … */
-  unsigned char waiting;  /* … once for each: SOCK_READ, SOCK_WRITE */
-  unsigned char finished; /* the peer's end has been told */
-  unsigned char accepted; /* the peer began */
+  unsigned char initiator; /* as the socket has it */
+  unsigned char ended;     /* its listener has had enough */
+  unsigned char waits;     /* and is told of waits … */
+  unsigned char waiting;   /* … once for each: SOCK_READ, SOCK_WRITE */
+  unsigned char finished;  /* the peer's end has been told */
   sock_Sockaddr here, peer;
 } sock_Tap;
 

@@ -40,6 +40,16 @@ static void wildcard(sock_Sockaddr *a, int family, int port) {
   }
 }
 
+/* An inet6 socket that takes IPv4 too can reach what has only that. */
+static int lookupfamily(const sock_Socket *s) {
+  int only = 1;
+  socklen_t len = sizeof only;
+  if (s->family == AF_INET6 &&
+      getsockopt(s->watch.fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) == 0)
+    return only ? AF_INET6 : AF_UNSPEC;
+  return s->family;
+}
+
 static int withhost(lua_State *L, const sock_Socket *s, const char *op,
                     const char *host, size_t len, int port, sock_Try next) {
   sock_Sockaddr a;
@@ -57,7 +67,7 @@ static int withhost(lua_State *L, const sock_Socket *s, const char *op,
   if (s->family != AF_INET && s->family != AF_INET6)
     return sock_fail(L, EAFNOSUPPORT, "%s %s", op, sock_quote(L, host, len));
   lua_pushlstring(L, host, len);
-  sock_Query query = {op,      lua_tostring(L, -1), port, s->family,
+  sock_Query query = {op,      lua_tostring(L, -1), port, lookupfamily(s),
                       s->type, s->timeout,          next};
   return sock_resolve(L, &query);
 }

@@ -170,7 +170,8 @@ static int s_write(lua_State *L) {
   sock_Socket *s = sock_checkopen(L, 1);
   int top = lua_gettop(L);
   for (int i = 2; i <= top; i++)
-    luaL_checkstring(L, i); /* turns numbers into strings, in place */
+    if (lua_tostring(L, i) == NULL) /* turns numbers into strings, in place */
+      return luaL_typeerror(L, i, "string or number");
   return writevalues(L, s);
 }
 

@@ -43,8 +43,10 @@ end
 
 --- Sends that header, where there is one and a connection.
 local function announce(how, s, message, code)
-  if not s or not how.proxy then
-    return s, message, code
+  if not s then
+    return nil, message, code
+  elseif not how.proxy then
+    return s
   end
   local ok
   ok, message, code = proxy.send(s, how.proxy)

@@ -168,9 +168,20 @@ local function segment(self, event, from, to, flags, data)
   from.unacked = from.unacked + numbers
 end
 
+--- Who began it: whoever connected. Of a socket that others made it is not
+-- known: most likely the one with the higher port.
+local function beganhere(event, here, peer)
+  if event.what == "error" and event.call == "connect" then
+    return true
+  elseif event.initiator then
+    return event.initiator == "here"
+  end
+  return here.port >= peer.port
+end
+
 local function handshake(self, event, v)
   local from, to = v.here, v.peer
-  if event.accepted then -- else whoever is traced has connected, most likely
+  if not beganhere(event, from, to) then
     from, to = to, from
   end
   segment(self, event, from, to, SYN, "")

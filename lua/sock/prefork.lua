@@ -64,6 +64,7 @@ function M.start(kept, start)
 end
 
 function methods:stop(grace)
+  server.check(self, "stop")
   if grace ~= nil and type(grace) ~= "number" then
     error(("bad argument #1 to 'stop' (number expected, got %s)"):format(type(grace)), 2)
   end
@@ -71,12 +72,14 @@ function methods:stop(grace)
 end
 
 function methods:join()
+  server.check(self, "join")
   self.supervisor:join()
   return self
 end
 
 --- The sums over all workers, those that have ended included.
 function methods:stats()
+  server.check(self, "stats")
   local sums = self.supervisor:stats()
   for _, name in ipairs { "accepted", "open", "failed", "received", "sent" } do
     sums[name] = sums[name] or 0

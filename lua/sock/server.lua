@@ -242,9 +242,18 @@ local function cancelall(self)
   return count
 end
 
+--- For who writes a dot where a colon belongs.
+function M.check(self, name)
+  if not M.kinds[getmetatable(self)] then
+    error(("bad argument #1 to '%s' (server expected, got %s)")
+      :format(name, self == nil and "no value" or type(self)), 3)
+  end
+end
+
 --- Ends it: types.lua says how. A handler may call it too: then all but its
 -- own connection end here.
 function methods:stop(grace)
+  M.check(self, "stop")
   if grace ~= nil and type(grace) ~= "number" then
     error(("bad argument #1 to 'stop' (number expected, got %s)"):format(type(grace)), 2)
   end
@@ -260,6 +269,7 @@ end
 
 --- Waits until it has stopped and all that it ran has ended.
 function methods:join()
+  M.check(self, "join")
   if self.running[core.task()] then
     error("attempt to wait for a server in its own handler", 2)
   end
@@ -269,6 +279,7 @@ end
 
 --- What it has done so far.
 function methods:stats()
+  M.check(self, "stats")
   local received, sent = self.received, self.sent
   local function add(socket)
     if socket ~= true then

@@ -997,9 +997,11 @@ local Server = {}
 ---
 ---With `workers`, so many processes serve, each with a task for each connection;
 ---what is in the program's other tasks and sockets stays here. A worker that
----dies is replaced, after a pause. INT and TERM end them all (a second time: at
----once), HUP replaces one after another, without a connection refused: those
----signals are the server's as long as it runs. SO_REUSEPORT in socket(7).
+---dies is replaced, after a pause. Each begins as a copy of this process as it is
+---then. INT and TERM end them all, as stop(10) does (a second time: as stop(1)),
+---HUP replaces one after another, without a connection refused, and ends the old
+---ones as stop(10): those signals are the server's as long as it runs.
+---SO_REUSEPORT in socket(7).
 ---
 ---With `proxy`, the peer that the handler gets is the one that the balancer
 ---names in a PROXY header, version 1 or 2, which must come within 5 seconds.
@@ -1135,7 +1137,7 @@ function sock.help(name) end
 ---@field type sock.Type
 ---@field here sock.Address? # its own end; a pipe has none
 ---@field peer sock.Address? # the other end; of a datagram, where it went to or came from
----@field accepted boolean? # true where the peer began
+---@field initiator "here"|"peer"|nil # who began the connection; nil if others made the socket
 ---@field data string? # send, recv: the bytes
 ---@field size integer? # send, recv: how many there were; more than #data in a cut datagram
 ---@field how string? # shutdown: "recv", "send", "both"; wait: "r", "w"
