@@ -109,9 +109,10 @@ describe("s:trace", function()
     local l = assert(sock.listen("127.0.0.1:0"))
     local events = {}
     fixtures.run(function()
-      local server = sock.serve(l:trace(events), function(conn)
+      local server = sock.serve(l, function(conn)
         conn:write(conn:read(), "\n")
       end)
+      assert.equal(server, server:trace(events))
       local s <close> = assert(sock.connect(server.address))
       s:write("line\n")
       assert.equal("line", s:read())
@@ -351,6 +352,25 @@ describe("a sink", function()
     prompt:await("> ")
   end)
 
+  it("shows what a server hears and says while the prompt is idle", function()
+    local prompt <close> = peer.prompt()
+    prompt:type('sock = require "sock" sock.repl()')
+    prompt:await("> ")
+    prompt:type('server = sock.serve("127.0.0.1:0", function(c) c:write(c:read():upper()) end)')
+    prompt:await("> ")
+    prompt:type('server:trace() print("port=" .. server.address.port .. ".")')
+    prompt:await("port=") -- as it is typed
+    prompt:await("port=")
+    local port = tonumber(prompt:await("."):match("%d+"))
+    local client <close> = assert(sock.connect("127.0.0.1", port))
+    client:write("hello\n")
+    assert.equal("HELLO", client:read("a"))
+    local shown = prompt:await("close")
+    for _, what in ipairs { "accept", "recv 6 bytes", "|hello.|", "send 5 bytes", "|HELLO|" } do
+      assert.truthy(shown:find(what, 1, true), shown)
+    end
+  end)
+
   it("is told at the end of a program what its last sockets did", function()
     local text = stderr [[
       local a, b = sock.socketpair()
@@ -495,6 +515,83 @@ describe("a sink", function()
       core.fork(function() return 0 end):wait()
       a:close()]]
     assert.equal("send\tx\nclose\tnil\n", text)
+  end)
+end)
+
+-- An allocator that gives so often, then refuses so often; without numbers, it
+-- goes. (Lua itself asks again after a collection.)
+local starve <const> = [[
+#include <lua.h>
+#include <lauxlib.h>
+static lua_Alloc f;
+static void *ud;
+static long given, refused;
+static void *alloc(void *u, void *p, size_t old, size_t size) {
+  if (size > (p ? old : 0) && --given < 0 && --refused >= 0)
+    return NULL;
+  return f(ud, p, old, size);
+}
+static int set(lua_State *L) {
+  given = luaL_optinteger(L, 1, 0);
+  refused = luaL_optinteger(L, 2, 0);
+  if (lua_isnone(L, 1))
+    lua_setallocf(L, f, ud);
+  return 0;
+}
+int luaopen_starve(lua_State *L) {
+  f = lua_getallocf(L, &ud);
+  lua_setallocf(L, alloc, NULL);
+  lua_pushcfunction(L, set);
+  return 1;
+}
+]]
+
+--- Prints what is wrong with a traced talk for which memory runs out anywhere.
+local starving <const> = [[
+  package.cpath = %q
+  local starve, lost = require "starve", 0
+  local function try(given, refused)
+    local l = assert(sock.listen("127.0.0.1:0"))
+    local c = assert(sock.connect(l:getsockname()))
+    c:write("hello")
+    local said
+    local events = {}
+    local function talk()
+      l:trace(events)
+      local d = assert(l:accept())
+      said = d:recv()
+      d:write("x")
+      d:close()
+    end
+    starve(given, refused)
+    local done = pcall(talk)
+    starve(0, 0)
+    local told = #events
+    for _, event in ipairs(events) do
+      told = told + (event.lost or 0)
+      lost = lost + (event.lost or 0)
+    end
+    -- what is lost at the very end, no event tells
+    local last = #events > 0 and events[#events].what
+    local all = refused > 1 or told == (last == "close" and 4 or 3)
+    if done and not (said == "hello" and all) then
+      print(given, refused, said, told, last)
+    end
+    c:close()
+    l:close()
+  end
+  for given = 0, 300 do
+    try(given, 1)
+    try(given, 9)
+  end
+  starve()
+  print(lost > 0)
+]]
+
+describe("a trace without memory", function()
+  it("loses events and counts them, and the calls lose nothing", function()
+    local path, _ <close> = peer.cmodule("starve", starve)
+    assert.equal("true\n", peer.output(starving:format(path)))
   end)
 end)
 

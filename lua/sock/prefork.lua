@@ -86,4 +86,9 @@ function methods:stats()
   return sums
 end
 
+--- The workers have the listener: a trace of it, begun before them, is theirs.
+function methods.trace()
+  error("a server with workers is traced by its listener, before: serve(listener:trace(…), …)", 2)
+end
+
 return M

@@ -50,7 +50,7 @@ Record.__index = Record
 --- What stands at the head: what the first event tells of the conversation.
 local function begin(self, event)
   self.began = event.time
-  local side = event.what == "accept" and "server" or "client"
+  local side = event.initiator == "peer" and "server" or "client"
   self.file:write(("-- %s %s <-> %s, %s; each entry: what, seconds, data\n"):format(event.type,
     event.here or "?", event.peer or "?", os.date("!%Y-%m-%d %H:%M:%S UTC", event.time // 1)))
   assert(self.file:write(("return { side = %q, type = %q,\n"):format(side, event.type)))

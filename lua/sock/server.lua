@@ -333,4 +333,17 @@ function methods:stats()
     received = received, sent = sent }
 end
 
+--- Traces each connection that it takes in from now on; of serve_udp, each
+-- datagram. False ends that.
+-- @param sink as of Socket:trace
+-- @return the server
+function methods:trace(sink)
+  for _, socket in ipairs(self.sockets) do
+    if core.type(socket) == "socket" then
+      socket:trace(sink)
+    end
+  end
+  return self
+end
+
 return M

@@ -106,19 +106,26 @@ local function read(sink)
   end
 end
 
+local STARVED <const> = "not enough memory" -- as Lua raises it, without a place
+
 --- What fails once is not asked again, nor what says false: for none of the
--- sockets that it was for.
+-- sockets that it was for. Without memory, only this event is lost.
 local function guard(f)
-  local over = false
+  local over, lost = false, 0
   return function(event)
     if over then
       return false
+    elseif lost > 0 then
+      event.lost, lost = (event.lost or 0) + lost, 0
     end
     local ok, result = xpcall(f, debug.traceback, setmetatable(event, Event))
-    over = over or not ok or result == false
-    if not ok then
+    if not ok and result == STARVED then
+      lost = (event.lost or 0) + 1
+      return true
+    elseif not ok then
       io.stderr:write("sock: a trace has ended: ", tostring(result), "\n")
     end
+    over = not ok or result == false
     return not over
   end
 end

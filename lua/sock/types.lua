@@ -1050,6 +1050,13 @@ function Server:join() end
 ---What it has done so far.
 ---@return sock.ServerStats stats
 function Server:stats() end
+
+---Traces each connection that it takes in from now on, or each datagram. (One
+---with workers: its listener is to be traced before it is served.)
+---@param sink? sock.Sink|false # as Socket:trace's
+---@return sock.Server server
+function Server:trace(sink) end
+
 ---@class sock.PoolOptions
 ---@field max? integer # connections at most, those that are idle included; no limit if absent
 ---@field idle? number # seconds after which the pool's next call closes an idle one
