@@ -113,7 +113,7 @@ local function read(self, listener)
       local conn, peer, code = accept(self, listener)
       if conn then
         pause = PAUSE
-        core.spawn(attend, self, conn, peer)
+        server.work(attend, self, conn, peer)
       elseif over[code] then
         return
       elseif code ~= "ETIMEDOUT" then
@@ -132,7 +132,7 @@ local function letin(self, listener)
     if not conn then
       return
     end
-    core.spawn(attend, self, conn, peer)
+    server.work(attend, self, conn, peer)
   end
 end
 

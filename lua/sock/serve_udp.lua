@@ -40,7 +40,7 @@ local function read(self, socket)
     else
       local data, from, code = socket:recvfrom()
       if data then
-        core.spawn(answer, self, data, from, socket)
+        server.work(answer, self, data, from, socket)
       elseif code == nil or over[code] then
         return
       elseif code == "ETIMEDOUT" then -- it may be set to 0

@@ -120,6 +120,15 @@ local function tell(room)
   end
 end
 
+--- Starts a worker. It counts from its beginning on: so where it was only
+-- queued, as the last of too many nested starts, it goes first.
+function M.work(f, self, ...)
+  local task = core.spawn(f, self, ...)
+  if task:status() == "ready" then
+    core.sleep(0)
+  end
+end
+
 -- What workers do -----------------------------------------------------------
 
 --- A worker begins, on a connection (or true, of a datagram's).
