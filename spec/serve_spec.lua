@@ -666,6 +666,33 @@ describe("sock.serve with listeners of one's own", function()
     assert.equal(1, most)
   end)
 
+  it("goes on when memory has run out for a while", function()
+    local core = require "sock.core"
+    local spawn, left = core.spawn, 3
+    local server, _ <close> = serve(shout)
+    core.spawn = function(...)
+      left = left - 1
+      if left >= 0 then
+        error("not enough memory", 0)
+      end
+      return spawn(...)
+    end
+    local clients = {}
+    for i = 1, 4 do
+      clients[i] = connect(server.address)
+      clients[i]:write("a\n")
+    end
+    local answers = {}
+    for i, client in ipairs(clients) do
+      answers[i] = client:read() or "closed"
+      client:close()
+    end
+    core.spawn = spawn
+    assert.same({ "closed", "closed", "closed", "A" }, answers)
+    assert.is_false(server.stopping)
+    empty(server)
+  end)
+
   it("keeps to maxconns however deep it is started", function()
     for depth = 14, 17 do
       local listener, clients = assert(sock.listen("127.0.0.1", 0)), {}

@@ -60,7 +60,7 @@ local function attend(self, conn, peer)
   if ok then
     pcall(farewell, conn) -- a cancel may end it
   else
-    server.fail(self, failure, conn)
+    pcall(server.fail, self, failure, conn) -- whatever becomes of it, this ends
   end
   conn:close()
   server.exit(self, task, conn)

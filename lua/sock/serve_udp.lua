@@ -26,7 +26,7 @@ local function answer(self, data, from, socket)
   local ok, failure = xpcall(self.handler, server.explain, data, from, socket)
   server.leave(self, task)
   if not ok then
-    server.fail(self, failure, socket)
+    pcall(server.fail, self, failure, socket)
   end
   server.exit(self, task)
 end
