@@ -666,6 +666,56 @@ describe("sock.serve with listeners of one's own", function()
     assert.equal(1, most)
   end)
 
+  it("goes on when memory has run out for a while", function()
+    local core = require "sock.core"
+    local spawn, left = core.spawn, 3
+    local server, _ <close> = serve(shout)
+    core.spawn = function(...)
+      left = left - 1
+      if left >= 0 then
+        error("not enough memory", 0)
+      end
+      return spawn(...)
+    end
+    local clients = {}
+    for i = 1, 4 do
+      clients[i] = connect(server.address)
+      clients[i]:write("a\n")
+    end
+    local answers = {}
+    for i, client in ipairs(clients) do
+      answers[i] = client:read() or "closed"
+      client:close()
+    end
+    core.spawn = spawn
+    assert.same({ "closed", "closed", "closed", "A" }, answers)
+    assert.is_false(server.stopping)
+    empty(server)
+  end)
+
+  it("keeps to maxconns however deep it is started", function()
+    for depth = 14, 17 do
+      local listener, clients = assert(sock.listen("127.0.0.1", 0)), {}
+      for i = 1, 5 do
+        clients[i] = connect(listener:getsockname())
+      end
+      local server
+      local function start(left)
+        if left > 0 then
+          return sock.spawn(start, left - 1)
+        end
+        server = serve(shout, { maxconns = 1 }, listener)
+      end
+      start(depth)
+      sock.sleep(0.01)
+      assert.equal(1, server:stats().open)
+      server:stop()
+      for _, client in ipairs(clients) do
+        client:close()
+      end
+    end
+  end)
+
   it("leaves no listener behind when it is cancelled while it opens them", function()
     local folder = os.tmpname()
     os.remove(folder)

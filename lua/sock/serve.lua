@@ -60,7 +60,7 @@ local function attend(self, conn, peer)
   if ok then
     pcall(farewell, conn) -- a cancel may end it
   else
-    server.fail(self, failure, conn)
+    pcall(server.fail, self, failure, conn) -- whatever becomes of it, this ends
   end
   conn:close()
   server.exit(self, task, conn)
@@ -113,7 +113,7 @@ local function read(self, listener)
       local conn, peer, code = accept(self, listener)
       if conn then
         pause = PAUSE
-        core.spawn(attend, self, conn, peer)
+        server.work(attend, self, conn, peer)
       elseif over[code] then
         return
       elseif code ~= "ETIMEDOUT" then
@@ -132,7 +132,7 @@ local function letin(self, listener)
     if not conn then
       return
     end
-    core.spawn(attend, self, conn, peer)
+    server.work(attend, self, conn, peer)
   end
 end
 

@@ -26,7 +26,7 @@ local function answer(self, data, from, socket)
   local ok, failure = xpcall(self.handler, server.explain, data, from, socket)
   server.leave(self, task)
   if not ok then
-    server.fail(self, failure, socket)
+    pcall(server.fail, self, failure, socket)
   end
   server.exit(self, task)
 end
@@ -40,7 +40,7 @@ local function read(self, socket)
     else
       local data, from, code = socket:recvfrom()
       if data then
-        core.spawn(answer, self, data, from, socket)
+        server.work(answer, self, data, from, socket)
       elseif code == nil or over[code] then
         return
       elseif code == "ETIMEDOUT" then -- it may be set to 0

@@ -8,7 +8,8 @@ local core = require "sock.core"
 
 local M = {}
 
-local MOMENT <const> = 0.05 -- seconds for a handler to see its end, without any grace
+-- Seconds for a handler to see its end, without any grace; between attempts.
+local MOMENT <const> = 0.05
 
 local methods = {}
 
@@ -82,12 +83,26 @@ local function halted(self)
   settle(self)
 end
 
+--- Reads until there is no more to read. Where memory ran out, it does so
+-- again after a pause: what is under way will give some back.
+local function persist(self, socket, read)
+  local ok, err
+  repeat
+    ok, err = pcall(read, self, socket)
+    if ok or err ~= "not enough memory" then
+      return ok, err
+    end
+    ok, err = pcall(core.sleep, MOMENT)
+  until err == core.cancelled
+  return ok, err
+end
+
 --- One reader's life. It may be ended from outside: its socket closed, its
 -- task cancelled. The last one so ended stops the server.
 local function live(self, socket, read)
   local task = core.task()
   self.readers[task] = socket
-  local ok, err = pcall(read, self, socket)
+  local ok, err = persist(self, socket, read)
   self.readers[task] = nil
   if next(self.readers) == nil and not self.stopping then
     halted(self)
@@ -117,6 +132,20 @@ end
 local function tell(room)
   if not pcall(room.put, room, true, 0) then
     pcall(room.put, room, true, 0)
+  end
+end
+
+--- Starts a worker. It counts from its beginning on: so where it was only
+-- queued, as the last of too many nested starts, it goes first.
+function M.work(f, self, what, ...)
+  local ok, task = pcall(core.spawn, f, self, what, ...)
+  if not ok then -- for want of memory
+    if core.type(what) == "socket" then
+      what:close()
+    end
+    error(task, 0)
+  elseif task:status() == "ready" then
+    core.sleep(0)
   end
 end
 
