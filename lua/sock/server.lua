@@ -199,7 +199,7 @@ end
 
 --- Reads no more. What the kernel has accepted already, is let in where it is
 -- to be served yet; the rest is told so by the close.
-local function halt(self, grace)
+local function halt(self, deadline)
   self.stopping = true
   self.room:close()
   local _ <close> = setmetatable({}, { __close = function() halted(self) end }) -- if cancelled, too
@@ -209,8 +209,8 @@ local function halt(self, grace)
   end
   joinall(readers)
   for _, socket in ipairs(self.sockets) do
-    if grace > 0 and self.letin and core.type(socket) == "socket" then
-      self.letin(self, socket)
+    if self.letin and core.type(socket) == "socket" then
+      self.letin(self, socket, deadline)
     end
   end
 end
@@ -249,7 +249,7 @@ function methods:stop(grace)
     error(("bad argument #1 to 'stop' (number expected, got %s)"):format(type(grace)), 2)
   end
   local deadline = core.now() + (grace or 0)
-  halt(self, grace or 0)
+  halt(self, deadline)
   joinall(drain(self), math.max(deadline, core.now() + MOMENT))
   joinall(keys(self.running, self.leaving), deadline)
   local count = cancelall(self)
