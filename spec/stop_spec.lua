@@ -431,7 +431,12 @@ describe("server:stop", function()
 
   it("raises for what is no grace", function()
     local server, _ <close> = serve(shout)
-    assert.error_matches(function() server:stop("x") end, "bad argument #1 to 'stop'")
+    for _, grace in ipairs { "x", 0 / 0 } do
+      assert.error_matches(function() server:stop(grace) end, "bad argument #1 to 'stop'")
+    end
+    local client <close> = connect(server.address) -- it still serves
+    client:write("a\n")
+    assert.equal("A", client:read())
   end)
 end)
 

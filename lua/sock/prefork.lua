@@ -64,9 +64,7 @@ function M.start(kept, start)
 end
 
 function methods:stop(grace)
-  if grace ~= nil and type(grace) ~= "number" then
-    error(("bad argument #1 to 'stop' (number expected, got %s)"):format(type(grace)), 2)
-  end
+  server.checkgrace(grace, 2)
   return self.supervisor:stop(grace)
 end
 

@@ -242,12 +242,19 @@ local function cancelall(self)
   return count
 end
 
+--- What stop was given; before anything has been stopped.
+function M.checkgrace(grace, level)
+  if grace ~= nil and type(grace) ~= "number" then
+    error(("bad argument #1 to 'stop' (number expected, got %s)"):format(type(grace)), level + 1)
+  elseif grace ~= grace then
+    error("bad argument #1 to 'stop' (not a number)", level + 1)
+  end
+end
+
 --- Ends it: types.lua says how. A handler may call it too: then all but its
 -- own connection end here.
 function methods:stop(grace)
-  if grace ~= nil and type(grace) ~= "number" then
-    error(("bad argument #1 to 'stop' (number expected, got %s)"):format(type(grace)), 2)
-  end
+  M.checkgrace(grace, 2)
   local deadline = core.now() + (grace or 0)
   halt(self, deadline)
   joinall(drain(self), math.max(deadline, core.now() + MOMENT))
