@@ -204,6 +204,36 @@ describe("An accept loop under a flood", function()
     end
   end)
 
+  it("does not hold up timers and the connections that there are", function()
+    local l <close> = listener()
+    local clients <close> = closing()
+    local accepted, rang, answered = 0, nil, nil
+    sock.run(function()
+      local old <close> = assert(sock.socket():connect(l:getsockname()))
+      local served <close> = l:accept()
+      for i = 1, 1000 do
+        clients[i] = assert(sock.socket():connect(l:getsockname()))
+      end
+      sock.spawn(function()
+        assert(served:read())
+        answered = accepted
+      end)
+      sock.spawn(function()
+        sock.sleep(0.001)
+        rang = accepted
+      end)
+      assert(old:write("request\n"))
+      for _ = 1, 1000 do
+        assert(l:accept()):close()
+        accepted = accepted + 1
+        local began = sock.now()
+        repeat until sock.now() - began > 20e-6
+      end
+    end)
+    assert.is_true(rang <= 640, rang .. " were accepted before a timer rang")
+    assert.is_true(answered <= 640, answered .. " were accepted before a request was seen")
+  end)
+
   it("serves those who come meanwhile", function()
     local l <close> = listener()
     local served, answers = 0, 0

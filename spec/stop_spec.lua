@@ -8,6 +8,13 @@ local function connect(address)
   return assert(s:connect(address))
 end
 
+--- Leaves the kernel to connect it: nobody else runs meanwhile.
+local function knock(address)
+  local s = assert(sock.socket(address.family)):settimeout(0)
+  s:connect(address)
+  return s:settimeout(20)
+end
+
 local function serve(handler, options, addr)
   local server = assert(sock.serve(addr or "127.0.0.1:0", handler, options))
   return server, setmetatable({}, { __close = function() server:stop() end })
@@ -267,6 +274,40 @@ describe("server:stop", function()
     assert.equal(3, server:stats().accepted)
   end)
 
+  it("lets none in of a flood that goes on", function()
+    for _, addr in ipairs { "127.0.0.1:0", "unix:@sock-stop-" .. peer.freeport() } do
+      local clients, server = {}, nil
+      local function come()
+        clients[#clients + 1] = knock(server.address)
+      end
+      server = serve(function()
+        if #clients < 3000 then
+          come()
+        end
+      end, nil, addr)
+      come()
+      local began = sock.now()
+      assert.equal(0, server:stop(0.05))
+      assert.is_true(#clients < 3000, #clients .. " were let in")
+      assert.is_true(sock.now() - began < 10)
+      for _, client in ipairs(clients) do
+        client:close()
+      end
+    end
+  end)
+
+  it("may be called by one that was let in at the end", function()
+    local server, failed = nil, nil
+    server = serve(function() server:stop() end, { onerror = function(err) failed = err end })
+    local a <close> = knock(server.address)
+    local b <close> = knock(server.address)
+    local ok, err = pcall(server.stop, server, 1)
+    assert.is_true(ok, err)
+    assert.is_nil(failed)
+    a:read()
+    b:read()
+  end)
+
   it("works while it waits for room", function()
     local server = serve(shout, { maxconns = 1 }, { "127.0.0.1:0", "127.0.0.1:0" })
     local one <close> = connect(server.addresses[1])
@@ -447,6 +488,9 @@ describe("server:stop", function()
         message)
       assert.is_false(server.stopping)
     end
+    local client <close> = connect(server.address) -- it still serves
+    client:write("a\n")
+    assert.equal("A", client:read())
   end)
 end)
 

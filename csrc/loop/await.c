@@ -95,6 +95,8 @@ static int isover(const sock_Waiter *w, int ended) {
 static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
                   sock_Waiter *w, int want, int again) {
   int err = 0, ended = want == SOCK_WANTTURN;
+  if (ended && loop->budget <= 0) /* so many calls are many resumes' worth */
+    loop->unpolled = SOCK_UNPOLLED;
   loop->budget = SOCK_BUDGET;
   w->want = want;
   w->waiting = 1;

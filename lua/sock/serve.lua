@@ -124,14 +124,24 @@ local function read(self, listener)
   end
 end
 
---- At the end: those that the kernel has accepted for us already.
-local function letin(self, listener)
+--- How many wait in a listener's queue, where the system says so (tcp(7)).
+local function queued(listener)
+  local info = listener:getsockopt("tcp_info")
+  return info and info.unacked or math.huge
+end
+
+--- At the end: those that the kernel has accepted for us already, but none of
+--- a flood that comes meanwhile.
+local function letin(self, listener, deadline)
+  local left = queued(listener)
   listener:settimeout(0)
-  while self.open < self.maxconns and core.type(listener) == "socket" do
+  while left > 0 and self.open < self.maxconns and core.now() < deadline
+    and core.type(listener) == "socket" do -- a handler may have stopped the server for good
     local conn, peer = listener:accept()
     if not conn then
       return
     end
+    left = left - 1
     server.work(attend, self, conn, peer)
   end
 end

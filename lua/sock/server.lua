@@ -236,7 +236,7 @@ end
 
 --- Reads no more. What the kernel has accepted already, is let in where it is
 -- to be served yet; the rest is told so by the close.
-local function halt(self, grace)
+local function halt(self, deadline)
   self.stopping = true
   self.room:close()
   local _ <close> = setmetatable({}, { __close = function() halted(self) end }) -- if cancelled, too
@@ -246,8 +246,8 @@ local function halt(self, grace)
   end
   joinall(self, readers)
   for _, socket in ipairs(self.sockets) do
-    if grace > 0 and self.letin and core.type(socket) == "socket" then
-      self.letin(self, socket)
+    if self.letin and core.type(socket) == "socket" then
+      self.letin(self, socket, deadline)
     end
   end
 end
@@ -324,7 +324,7 @@ function methods:stop(grace)
   grace = M.grace(grace, 2)
   local deadline = core.now() + grace
   local _ <close> = stopper(self)
-  halt(self, grace)
+  halt(self, deadline)
   joinall(self, drain(self), math.max(deadline, core.now() + MOMENT))
   joinall(self, keys(self.running, self.leaving), deadline)
   local count = cancelall(self)

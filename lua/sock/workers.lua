@@ -215,6 +215,15 @@ end
 
 -- All of them -----------------------------------------------------------------
 
+--- Those that live now: while one is written to, others may come and go.
+local function living(self)
+  local list = {}
+  for one in pairs(self.alive) do
+    list[#list + 1] = one
+  end
+  return list
+end
+
 local function halt(self, grace)
   if not self.stopping then
     self.stopping = true
@@ -225,7 +234,7 @@ local function halt(self, grace)
       slot.resting:cancel()
     end
   end
-  for one in pairs(self.alive) do
+  for _, one in ipairs(living(self)) do
     tell(self, one, grace)
   end
 end
@@ -301,7 +310,7 @@ end
 function Supervisor:stats()
   local sum, answers = {}, {}
   local limit = core.now() + ANSWER
-  for one in pairs(self.alive) do
+  for _, one in ipairs(living(self)) do
     answers[one] = ask(one)
   end
   for _, answer in pairs(answers) do
