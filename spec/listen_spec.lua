@@ -314,7 +314,8 @@ describe("sock.listen on a Unix path", function()
 
   it("waits for another who starts there, and lets tasks go on meanwhile", function()
     local folder, _ <close> = peer.tempdir()
-    local other <close> = peer.start({ "flock", folder, "sh", "-c", "echo locked; exec cat" })
+    local other <close> = peer.start({ "flock", "-F", folder, "sh", "-c",
+      "echo locked; exec sleep 20" })
     other:expect("^locked$")
     local starter = sock.spawn(function() return assert(sock.listen("unix:" .. folder .. "/s")) end)
     sock.sleep(0)

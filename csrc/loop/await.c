@@ -96,7 +96,7 @@ static void begin(lua_State *L, sock_Loop *loop, sock_Home *home,
                   sock_Waiter *w, int want, int again) {
   int err = 0, ended = want == SOCK_WANTTURN;
   if (ended && loop->budget <= 0) /* so many calls are many resumes' worth */
-    loop->unpolled = SOCK_UNPOLLED;
+    loop->spent = 1;
   loop->budget = SOCK_BUDGET;
   w->want = want;
   w->waiting = 1;

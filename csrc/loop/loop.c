@@ -327,8 +327,14 @@ static void askandwait(sock_Loop *loop, double seconds) {
   (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
+/* A look between many calls that did not wait is no wait: what they have
+** written goes on gathering. */
 static void collect(sock_Loop *loop, double seconds) {
-  sock_flushdirty(loop);
+  if (seconds > 0 || loop->unpolled >= SOCK_UNPOLLED || !loop->spent) {
+    sock_flushdirty(loop);
+    loop->unpolled = 0;
+  }
+  loop->spent = 0;
   if (seconds > 0)
     askandwait(loop, seconds);
   else
@@ -347,7 +353,7 @@ int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
     sock_reportfailed(L, loop);
   if (until != NULL && !until->waiting) {
     /* one that never needs to wait must not keep the kernel unasked either */
-    if (++loop->unpolled < SOCK_UNPOLLED)
+    if (++loop->unpolled < SOCK_UNPOLLED && !loop->spent)
       return SOCK_TURNED;
     seconds = 0;
   }
@@ -357,9 +363,8 @@ int sock_turn(lua_State *L, sock_Loop *loop, const sock_Waiter *until,
   if (next == HUGE_VAL && seconds == HUGE_VAL && loop->hopes == 0)
     return SOCK_DEADLOCK;
   /* tasks that only wait for each other need not ask the kernel each time */
-  if (loop->nready > 0 && loop->unpolled < SOCK_UNPOLLED)
+  if (loop->nready > 0 && loop->unpolled < SOCK_UNPOLLED && !loop->spent)
     return SOCK_TURNED;
-  loop->unpolled = 0;
   collect(loop, next < seconds ? next : seconds);
   return SOCK_TURNED;
 }
@@ -410,7 +415,7 @@ void sock_looseloop(lua_State *L, sock_Loop *loop) {
   loop->current = NULL;
   loop->prompt = NULL; /* the terminal's line is the parent's */
   loop->timers.top = NULL;
-  loop->nready = loop->unpolled = loop->tasks = loop->hopes = 0;
+  loop->nready = loop->unpolled = loop->spent = loop->tasks = loop->hopes = 0;
   loop->depth = loop->starts = loop->toodeep = loop->flushing = 0;
   loop->budget = SOCK_BUDGET;
   loop->hook = lua_gethook(loop->main);

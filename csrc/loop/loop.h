@@ -125,7 +125,8 @@ struct sock_Loop {
 
   sock_Link ready; /* waiters of tasks that can go on */
   int nready;
-  int unpolled; /* resumes since the last poll */
+  int unpolled; /* resumes since the last poll that flushed, too */
+  int spent;    /* somebody has used up a budget since the last poll */
   sock_Heap timers;
 
   struct sock_Task *current; /* the task that was resumed last, or NULL */
