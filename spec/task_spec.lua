@@ -452,6 +452,20 @@ describe("sock.task", function()
 end)
 
 describe("sock.tasks", function()
+  it("is a text at the prompt", function()
+    assert.equal("no task runs", tostring(sock.tasks()))
+    local t <close> = setmetatable({ sock.spawn(sock.sleep, 10), sock.spawn(sock.sleep, 10) },
+      { __close = function(list) list[1]:cancel() list[2]:cancel() end })
+    local lines = { tostring(t[1]), tostring(t[2]) }
+    table.sort(lines)
+    local shown = {}
+    for line in tostring(sock.tasks()):gmatch("[^\n]+") do
+      shown[#shown + 1] = line
+    end
+    table.sort(shown)
+    assert.same(lines, shown)
+  end)
+
   it("lists those that have not ended", function()
     assert.same({}, sock.tasks())
     local t, ch = waiter()

@@ -81,7 +81,7 @@ function methods:stats()
   for _, name in ipairs { "accepted", "open", "failed", "received", "sent" } do
     sums[name] = sums[name] or 0
   end
-  return sums
+  return server.counts(sums)
 end
 
 return M
