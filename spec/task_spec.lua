@@ -454,9 +454,8 @@ end)
 describe("sock.tasks", function()
   it("is a text at the prompt", function()
     assert.equal("no task runs", tostring(sock.tasks()))
-    local t <close> = setmetatable({ sock.spawn(sock.sleep, 10), sock.spawn(sock.sleep, 10) },
-      { __close = function(list) list[1]:cancel() list[2]:cancel() end })
-    local lines = { tostring(t[1]), tostring(t[2]) }
+    local one, other = sock.spawn(sock.sleep, 10), sock.spawn(sock.sleep, 10)
+    local lines = { tostring(one), tostring(other) }
     table.sort(lines)
     local shown = {}
     for line in tostring(sock.tasks()):gmatch("[^\n]+") do
@@ -464,6 +463,10 @@ describe("sock.tasks", function()
     end
     table.sort(shown)
     assert.same(lines, shown)
+    for _, task in ipairs { one, other } do
+      task:cancel()
+      task:join()
+    end
   end)
 
   it("lists those that have not ended", function()

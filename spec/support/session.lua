@@ -3,9 +3,11 @@
 --
 --   $ lua5.4          starts the interpreter in this terminal
 --   > line, >> line   is typed, as soon as that prompt is there
---   ^Cwords           is pressed, once what was typed last waits; words follow
---   -- words          for the reader; "-- terminal 2" (and more) says that what
---                     follows happens in that terminal
+--   ^Cwords           is pressed, once all before it is shown and the interpreter
+--                     sleeps; words follow. (That a call waits, and not readline
+--                     on its way to it, the call itself must have shown.)
+--   -- words          after an empty line: for the reader; "-- terminal 2" (and
+--                     more) says that what follows happens in that terminal
 --   ...               stands for lines of which nothing is said
 --   anything else     is shown, above the next prompt
 --
@@ -14,7 +16,7 @@
 --   a port            (four digits or five, after a host, or a ", or a ') is
 --                     bound to another at first sight, to a free one if it is
 --                     typed, and is that one from then on
---   a time            12:34:56.123456 is any
+--   a time            12:34:56.123456 is any, so is 2026-01-31 12:34:56
 --   seconds           0.123456 are any, in what a recording says of time
 --   /tmp/             is a folder of the player's own
 --   /x/sock/y.lua:7   the module's own line, in a traceback, is any of that file
@@ -104,7 +106,8 @@ local function ports(line, f)
 end
 
 local function plain(line)
-  return (line:gsub("%d%d:%d%d:%d%d%.%d%d%d%d%d%d", "(time)")
+  return (line:gsub("%d%d%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d", "(date)")
+    :gsub("%d%d:%d%d:%d%d%.%d%d%d%d%d%d", "(time)")
     :gsub("%f[%d]%d+%.%d%d%d%d%d%d%f[%D]", "(seconds)")
     :gsub("[^%s'<>]*/sock/([%w_/]+%.lua):%d+", "(path)/%1:(line)")
     :gsub("%s+$", ""))
@@ -281,6 +284,7 @@ deeds[">>"] = typed(">> ")
 
 deeds["^C"] = function(self, line)
   local terminal = self.terminals[self.name]
+  self:await(terminal)
   terminal.lines[#terminal.lines + 1] = "^C" .. line
   peer.awaitstate(terminal.prompt.child, "S")
   terminal.prompt:press("\3")
@@ -295,17 +299,25 @@ local function switch(self, name)
   self.name = name
 end
 
+--- For the reader: after an empty line, or another comment.
+local function iscomment(self, line)
+  self.apart = line:find("^%-%-") and self.apart or not line:find("%S")
+  return self.apart
+end
+
 local function play(self, line)
-  local name = line:match("^%-%- [Tt]erminal (%w+)")
   local mark, rest = line:match("^(%^C)(.*)$")
   if not mark then
-    mark, rest = line:match("^(%S+) ?(.*)$")
+    mark, rest = line:match("^(%S*) ?(.*)$")
   end
-  if name then
-    switch(self, name)
+  if iscomment(self, line) then
+    local name = line:match("^%-%- terminal (%w+)")
+    if name then
+      switch(self, name)
+    end
   elseif deeds[mark] then
     deeds[mark](self, rest)
-  elseif line:find("%S") and not line:find("^%-%-") then
+  else
     local terminal = assert(self.terminals[self.name], "nothing is typed before " .. line)
     terminal.lines[#terminal.lines + 1] = line
     terminal.place = self.place
@@ -319,7 +331,7 @@ end
 function session.play(text, options)
   local dir, cleaner = peer.tempdir()
   local self <close> = setmetatable({ dir = dir, cleaner = cleaner, terminals = {}, name = "1",
-    ports = {}, known = {}, setting = options.setting }, Player)
+    apart = true, ports = {}, known = {}, setting = options.setting }, Player)
   for known, real in pairs(options.ports or {}) do
     self:bind(tostring(known), tostring(real))
   end
