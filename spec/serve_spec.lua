@@ -750,6 +750,8 @@ describe("server:stats", function()
     assert.equal("12345", two:read(5))
     assert.same({ accepted = 2, open = 1, failed = 0, received = 1000005, sent = 1000005 },
       server:stats())
+    assert.equal("2 accepted, 1 open, 0 failed; 1000005 bytes received, 1000005 sent",
+      tostring(server:stats()))
     one:close()
     two:close()
     empty(server)

@@ -452,6 +452,23 @@ describe("sock.task", function()
 end)
 
 describe("sock.tasks", function()
+  it("is a text at the prompt", function()
+    assert.equal("no task runs", tostring(sock.tasks()))
+    local one, other = sock.spawn(sock.sleep, 10), sock.spawn(sock.sleep, 10)
+    local lines = { tostring(one), tostring(other) }
+    table.sort(lines)
+    local shown = {}
+    for line in tostring(sock.tasks()):gmatch("[^\n]+") do
+      shown[#shown + 1] = line
+    end
+    table.sort(shown)
+    assert.same(lines, shown)
+    for _, task in ipairs { one, other } do
+      task:cancel()
+      task:join()
+    end
+  end)
+
   it("lists those that have not ended", function()
     assert.same({}, sock.tasks())
     local t, ch = waiter()

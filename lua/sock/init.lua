@@ -60,7 +60,7 @@ return {
   sleep = core.sleep,
   now = core.now,
   task = core.task,
-  tasks = core.tasks,
+  tasks = sockets.tasks,
   timeout = core.timeout,
   channel = core.channel,
   signal = core.signal,

@@ -83,7 +83,7 @@ function methods:stats()
   for _, name in ipairs { "accepted", "open", "failed", "received", "sent" } do
     sums[name] = sums[name] or 0
   end
-  return sums
+  return server.counts(sums)
 end
 
 --- The workers have the listener: a trace of it, begun before them, is theirs.

@@ -56,6 +56,19 @@ function M.new(sockets, fields)
   return self
 end
 
+--- Counts that the prompt shows as words.
+local Stats = { __name = "stats" }
+
+function Stats:__tostring()
+  return ("%d accepted, %d open, %d failed; %d bytes received, %d sent"):format(self.accepted,
+    self.open, self.failed, self.received, self.sent)
+end
+
+--- What server:stats gives, made of a table of counts.
+function M.counts(counts)
+  return setmetatable(counts, Stats)
+end
+
 -- What readers do -----------------------------------------------------------
 
 local function closeall(self)
@@ -358,7 +371,7 @@ function methods:stats()
       add(socket)
     end
   end
-  return { accepted = self.accepted, open = self.open, failed = self.failed,
+  return M.counts { accepted = self.accepted, open = self.open, failed = self.failed,
     received = received, sent = sent }
 end
 

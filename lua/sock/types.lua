@@ -736,7 +736,7 @@ function sock.now() end
 ---@return sock.Task? task # nil: none
 function sock.task() end
 
----All tasks that have not ended.
+---All tasks that have not ended. `tostring` gives a line for each.
 ---@return sock.Task[] list
 function sock.tasks() end
 
@@ -1047,7 +1047,7 @@ function Server:join() end
 ---@field received integer # bytes, of all
 ---@field sent integer # bytes, of all
 
----What it has done so far.
+---What it has done so far; tostring gives it as text.
 ---@return sock.ServerStats stats
 function Server:stats() end
 
