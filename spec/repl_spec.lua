@@ -177,6 +177,18 @@ describe("sock.repl under the stock interpreter", function()
     assert.equal("2", prompt:expect("ended with (%d+)"))
   end)
 
+  it("gives the prompt back when ^C comes while a trace is told", function()
+    local prompt <close> = live()
+    enter(prompt, "a, b = sock.socketpair() a:trace(function() print('tell' .. 'ing') "
+      .. "local t = os.clock() + 0.2 repeat until os.clock() > t end)")
+    prompt:type("while true do a:send('x') end")
+    prompt:await("telling")
+    prompt:press("\3")
+    assert.not_matches("has ended", prompt:await("stdin:1: interrupted!"))
+    prompt:await("> ")
+    enter(prompt, "a:send('x')", "telling")
+  end)
+
   it("ends by ^D, and says what was still waiting", function()
     local prompt <close> = live()
     enter(prompt, "sock.spawn(sock.sleep, 100)")
