@@ -22,7 +22,8 @@ static struct {
   sock_Live *owner;
   int (*before)(FILE *);
   void (*deprep)(void);
-} process = {PTHREAD_MUTEX_INITIALIZER, NULL, NULL, NULL};
+  pid_t pid; /* the terminal is this one's, not its children's */
+} process = {PTHREAD_MUTEX_INITIALIZER, NULL, NULL, NULL, 0};
 
 /* ------------------------------------------------------------- readline */
 
@@ -172,7 +173,7 @@ static int livegetc(FILE *stream) {
 /* A task that calls os.exit does so inside readline. */
 static void atend(void) {
   (void)pthread_mutex_lock(&process.lock);
-  if (process.deprep != NULL)
+  if (process.deprep != NULL && process.pid == getpid())
     process.deprep();
   (void)pthread_mutex_unlock(&process.lock);
 }
@@ -214,6 +215,7 @@ static int p_gc(lua_State *L) {
     return 0;
   unhook(p);
   sock_unregister(&p->watch, 1);
+    process.pid = getpid();
   (void)close(p->watch.fd);
   p->watch.fd = -1;
   return 0;

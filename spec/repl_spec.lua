@@ -177,6 +177,13 @@ describe("sock.repl under the stock interpreter", function()
     assert.equal("2", prompt:expect("ended with (%d+)"))
   end)
 
+  it("keeps its terminal when a child process calls os.exit", function()
+    local prompt <close> = live("TERM=xterm")
+    enter(prompt, "sock.spawn(function() sock.sleep(0) print(require 'sock.core'.fork(function() "
+      .. "os.exit(3) end):wait()) end)")
+    assert.not_matches("\27%[%?2004l", prompt:await("exit\t3\r\n")) -- readline gives it back
+  end)
+
   it("gives the prompt back when ^C comes while a trace is told", function()
     local prompt <close> = live()
     enter(prompt, "a, b = sock.socketpair() a:trace(function() print('tell' .. 'ing') "
