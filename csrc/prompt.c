@@ -35,6 +35,8 @@ static const struct {
     {"rl_instream", offsetof(sock_Readline, instream)},
     {"rl_outstream", offsetof(sock_Readline, outstream)},
     {"rl_check_signals", offsetof(sock_Readline, checksignals)},
+    {"rl_set_signals", offsetof(sock_Readline, setsignals)},
+    {"rl_clear_signals", offsetof(sock_Readline, clearsignals)},
     {"rl_pending_signal", offsetof(sock_Readline, pendingsignal)},
     {"rl_clear_visible_line", offsetof(sock_Readline, clearline)},
     {"rl_crlf", offsetof(sock_Readline, crlf)},
@@ -243,6 +245,11 @@ static int openterminal(sock_Live *p, FILE *stream) {
   struct stat st;
   int fd = fcntl(fileno(stream), F_DUPFD_CLOEXEC, 0);
   if (fd < 0)
+/* Called with signals blocked. Else TERM would wait for readline to look. */
+static void leave(sock_Prompt *face) {
+  ((sock_Live *)face)->rl.clearsignals();
+}
+
     return errno;
   p->watch.fd = fd;
   if (fstat(fd, &st) < 0)
@@ -254,6 +261,7 @@ static int openterminal(sock_Live *p, FILE *stream) {
 /* prompt(): true; or false, if there is none that could stay live */
 static int l_prompt(lua_State *L) {
   sock_Readline rl;
+  p->face.leave = leave;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TUSERDATA) {
     lua_pushboolean(L, 1);
     return 1;

@@ -19,6 +19,8 @@ typedef struct sock_Readline {
   int (**getcfunction)(FILE *);
   FILE **instream, **outstream;
   void (*checksignals)(void);
+  void (*setsignals)(void);
+  void (*clearsignals)(void);
   int (*pendingsignal)(void);
   int (*clearline)(void);
   int (*crlf)(void);

@@ -177,6 +177,13 @@ describe("sock.repl under the stock interpreter", function()
     assert.equal("2", prompt:expect("ended with (%d+)"))
   end)
 
+  it("leaves its child processes their signals", function()
+    local prompt <close> = live()
+    enter(prompt, "sock.spawn(function() sock.sleep(0) local c = require 'sock.core'.fork("
+      .. "function() sock.sleep(100) end) c:kill('TERM') print(c:wait(5)) c:kill('KILL') end)",
+      "signal\t15\r\n")
+  end)
+
   it("keeps its terminal when a child process calls os.exit", function()
     local prompt <close> = live("TERM=xterm")
     enter(prompt, "sock.spawn(function() sock.sleep(0) print(require 'sock.core'.fork(function() "
