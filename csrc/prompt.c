@@ -134,11 +134,31 @@ static void checksigint(sock_Live *p) {
   p->held = (unsigned char)held;
 }
 
+/* What tasks asked for stands over readline's handlers, and would go with the
+** line; what they gave back would come again with its end. So readline takes
+** its own off, and puts them over what is asked for now. */
+static void settle(sock_Live *p) {
+  sigset_t all, old;
+  unsigned long changes = sock_signalchanges();
+  if (changes == p->changes)
+    return;
+  sigfillset(&all);
+  (void)pthread_sigmask(SIG_BLOCK, &all, &old);
+  p->rl.clearsignals();
+  sock_settlesignals();
+  p->rl.setsignals();
+  holdsigint(p);
+  p->changes = sock_signalchanges();
+  (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 static void runloop(sock_Live *p) {
   holdsigint(p);
+  p->changes = sock_signalchanges();
   for (;;) {
     protectedturn(p, 0);
     checksigint(p);
+    settle(p);
     if (haskey(p))
       return;
     if (p->loop->nready > 0 || !sock_listempty(&p->loop->failed))
@@ -195,6 +215,7 @@ static int hook(sock_Live *p) {
     if (process.deprep == NULL)
       (void)atexit(atend);
     process.deprep = p->rl.deprep;
+    process.pid = getpid();
   }
   (void)pthread_mutex_unlock(&process.lock);
   return err;
@@ -217,10 +238,14 @@ static int p_gc(lua_State *L) {
     return 0;
   unhook(p);
   sock_unregister(&p->watch, 1);
-    process.pid = getpid();
   (void)close(p->watch.fd);
   p->watch.fd = -1;
   return 0;
+}
+
+/* Called with signals blocked. Else TERM would wait for readline to look. */
+static void leave(sock_Prompt *face) {
+  ((sock_Live *)face)->rl.clearsignals();
 }
 
 static sock_Live *newlive(lua_State *L, const sock_Readline *rl) {
@@ -234,6 +259,7 @@ static sock_Live *newlive(lua_State *L, const sock_Readline *rl) {
   p->face.pending = rl->pendingsignal;
   p->face.owns = sock_owns;
   p->face.giveway = sock_giveway;
+  p->face.leave = leave;
   p->thread = pthread_self();
   lua_newtable(L);
   lua_setiuservalue(L, -2, SOCK_LIVESTANDINS);
@@ -245,11 +271,6 @@ static int openterminal(sock_Live *p, FILE *stream) {
   struct stat st;
   int fd = fcntl(fileno(stream), F_DUPFD_CLOEXEC, 0);
   if (fd < 0)
-/* Called with signals blocked. Else TERM would wait for readline to look. */
-static void leave(sock_Prompt *face) {
-  ((sock_Live *)face)->rl.clearsignals();
-}
-
     return errno;
   p->watch.fd = fd;
   if (fstat(fd, &st) < 0)
@@ -261,7 +282,6 @@ static void leave(sock_Prompt *face) {
 /* prompt(): true; or false, if there is none that could stay live */
 static int l_prompt(lua_State *L) {
   sock_Readline rl;
-  p->face.leave = leave;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TUSERDATA) {
     lua_pushboolean(L, 1);
     return 1;
