@@ -22,7 +22,8 @@ static struct {
   sock_Live *owner;
   int (*before)(FILE *);
   void (*deprep)(void);
-} process = {PTHREAD_MUTEX_INITIALIZER, NULL, NULL, NULL};
+  pid_t pid; /* the terminal is this one's, not its children's */
+} process = {PTHREAD_MUTEX_INITIALIZER, NULL, NULL, NULL, 0};
 
 /* ------------------------------------------------------------- readline */
 
@@ -34,6 +35,8 @@ static const struct {
     {"rl_instream", offsetof(sock_Readline, instream)},
     {"rl_outstream", offsetof(sock_Readline, outstream)},
     {"rl_check_signals", offsetof(sock_Readline, checksignals)},
+    {"rl_set_signals", offsetof(sock_Readline, setsignals)},
+    {"rl_clear_signals", offsetof(sock_Readline, clearsignals)},
     {"rl_pending_signal", offsetof(sock_Readline, pendingsignal)},
     {"rl_clear_visible_line", offsetof(sock_Readline, clearline)},
     {"rl_crlf", offsetof(sock_Readline, crlf)},
@@ -131,11 +134,31 @@ static void checksigint(sock_Live *p) {
   p->held = (unsigned char)held;
 }
 
+/* What tasks asked for stands over readline's handlers, and would go with the
+** line; what they gave back would come again with its end. So readline takes
+** its own off, and puts them over what is asked for now. */
+static void settle(sock_Live *p) {
+  sigset_t all, old;
+  unsigned long changes = sock_signalchanges();
+  if (changes == p->changes)
+    return;
+  sigfillset(&all);
+  (void)pthread_sigmask(SIG_BLOCK, &all, &old);
+  p->rl.clearsignals();
+  sock_settlesignals();
+  p->rl.setsignals();
+  holdsigint(p);
+  p->changes = sock_signalchanges();
+  (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 static void runloop(sock_Live *p) {
   holdsigint(p);
+  p->changes = sock_signalchanges();
   for (;;) {
     protectedturn(p, 0);
     checksigint(p);
+    settle(p);
     if (haskey(p))
       return;
     if (p->loop->nready > 0 || !sock_listempty(&p->loop->failed))
@@ -172,7 +195,7 @@ static int livegetc(FILE *stream) {
 /* A task that calls os.exit does so inside readline. */
 static void atend(void) {
   (void)pthread_mutex_lock(&process.lock);
-  if (process.deprep != NULL)
+  if (process.deprep != NULL && process.pid == getpid())
     process.deprep();
   (void)pthread_mutex_unlock(&process.lock);
 }
@@ -192,6 +215,7 @@ static int hook(sock_Live *p) {
     if (process.deprep == NULL)
       (void)atexit(atend);
     process.deprep = p->rl.deprep;
+    process.pid = getpid();
   }
   (void)pthread_mutex_unlock(&process.lock);
   return err;
@@ -219,6 +243,11 @@ static int p_gc(lua_State *L) {
   return 0;
 }
 
+/* Called with signals blocked. Else TERM would wait for readline to look. */
+static void leave(sock_Prompt *face) {
+  ((sock_Live *)face)->rl.clearsignals();
+}
+
 static sock_Live *newlive(lua_State *L, const sock_Readline *rl) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &class) == LUA_TNIL)
     sock_newclass(L, &class);
@@ -230,6 +259,7 @@ static sock_Live *newlive(lua_State *L, const sock_Readline *rl) {
   p->face.pending = rl->pendingsignal;
   p->face.owns = sock_owns;
   p->face.giveway = sock_giveway;
+  p->face.leave = leave;
   p->thread = pthread_self();
   lua_newtable(L);
   lua_setiuservalue(L, -2, SOCK_LIVESTANDINS);

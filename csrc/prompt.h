@@ -19,6 +19,8 @@ typedef struct sock_Readline {
   int (**getcfunction)(FILE *);
   FILE **instream, **outstream;
   void (*checksignals)(void);
+  void (*setsignals)(void);
+  void (*clearsignals)(void);
   int (*pendingsignal)(void);
   int (*clearline)(void);
   int (*crlf)(void);
@@ -36,6 +38,7 @@ typedef struct sock_Live {
   pthread_t thread;
   dev_t terminal;
   struct sigaction sigint; /* readline's */
+  unsigned long changes;   /* sock_signalchanges, as readline knows them */
   unsigned char held;      /* but an object of sock.signal has it */
   unsigned char cleared;   /* the line has given way to a text … */
   unsigned char whole;     /* … that ended its last line */

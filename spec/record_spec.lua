@@ -367,6 +367,14 @@ describe("sock.replay", function()
       ["bad argument #2 to 'replay' (side must be \"server\" or \"client\")"] = { talk, "both" },
       ["bad argument #2 to 'replay' (option 'split': number or boolean expected, got string)"] =
         { talk, { split = "x" } },
+      ["bad argument #2 to 'replay' (option 'split': an integer from 1 on expected)"] =
+        { talk, { split = -1 } }, -- would cut off nothing for ever
+      ["bad argument #2 to 'replay' (option 'seed': an integer expected)"] =
+        { talk, { seed = 0.5 } },
+      ["bad argument #2 to 'replay' (option 'delay': a number or \"recorded\" expected)"] =
+        { talk, { delay = "x" } },
+      ["bad argument #2 to 'replay' (option 'timeout': seconds expected, 0 or more)"] =
+        { talk, { timeout = -1 } },
     } do
       assert.has_error(function() sock.replay(table.unpack(arguments, 1, 2)) end, text)
     end

@@ -177,6 +177,58 @@ describe("sock.repl under the stock interpreter", function()
     assert.equal("2", prompt:expect("ended with (%d+)"))
   end)
 
+  it("leaves signals to what a task asked for, after the next line too", function()
+    local prompt <close> = live()
+    enter(prompt, "sock.spawn(function() sock.sleep(0) t = sock.signal('TERM') "
+      .. "while true do print('told', t:wait()) end end)")
+    enter(prompt, "sock.sleep(0.01) print('ano' .. 'ther line')", "another line\r\n")
+    os.execute("kill -TERM " .. prompt.child)
+    prompt:await("told\tTERM\r\n> ")
+    prompt:press("print('half' ..")
+    prompt:await("print('half' ..")
+    os.execute("kill -TERM " .. prompt.child)
+    prompt:await("told\tTERM\r\n")
+    prompt:press(" ' a line')\n")
+    prompt:await("half a line")
+  end)
+
+  it("ends by a signal that a task has asked for no more", function()
+    local prompt <close> = live()
+    enter(prompt, "t = sock.signal('TERM') sock.spawn(function() sock.sleep(0.01) t:close() "
+      .. "print('clo' .. 'sed') end)", "closed\r\n")
+    enter(prompt, "print('ano' .. 'ther line')", "another line\r\n")
+    peer.awaitstate(prompt.child, "S")
+    os.execute("kill -TERM " .. prompt.child .. "; sleep 0.5; kill -KILL " .. prompt.child
+      .. " 2>/dev/null")
+    assert.equal("15", prompt:expect("ended with (%d+)"))
+  end)
+
+  it("leaves its child processes their signals", function()
+    local prompt <close> = live()
+    enter(prompt, "sock.spawn(function() sock.sleep(0) local c = require 'sock.core'.fork("
+      .. "function() sock.sleep(100) end) c:kill('TERM') print(c:wait(5)) c:kill('KILL') end)",
+      "signal\t15\r\n")
+  end)
+
+  it("keeps its terminal when a child process calls os.exit", function()
+    local prompt <close> = live("TERM=xterm")
+    enter(prompt, "sock.spawn(function() sock.sleep(0) print(require 'sock.core'.fork(function() "
+      .. "os.exit(3) end):wait()) end)")
+    assert.not_matches("\27%[%?2004l", prompt:await("exit\t3\r\n")) -- readline gives it back
+  end)
+
+  it("gives the prompt back when ^C comes while a trace is told", function()
+    local prompt <close> = live()
+    enter(prompt, "a, b = sock.socketpair() a:trace(function() print('tell' .. 'ing') "
+      .. "local t = os.clock() + 0.2 repeat until os.clock() > t end)")
+    prompt:type("while true do a:send('x') end")
+    prompt:await("telling")
+    prompt:press("\3")
+    assert.not_matches("has ended", prompt:await("stdin:1: interrupted!"))
+    prompt:await("> ")
+    enter(prompt, "a:send('x')", "telling")
+  end)
+
   it("ends by ^D, and says what was still waiting", function()
     local prompt <close> = live()
     enter(prompt, "sock.spawn(sock.sleep, 100)")

@@ -86,6 +86,8 @@ typedef struct sock_Prompt {
   /* A text is about to go there: the line that is typed gives way. `whole`:
   ** the text ends its last line. */
   void (*giveway)(struct sock_Prompt *p, int fd, int whole);
+  /* In a child process, which has no prompt: its signals as they were. */
+  void (*leave)(struct sock_Prompt *p);
 } sock_Prompt;
 
 struct sock_Loop {

@@ -22,6 +22,7 @@ typedef struct Row {
 
 static Row rows[MAXSIGNAL + 1];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned long changes; /* how often a handler came or went */
 
 /* Only what signal-safety(7) allows. The byte wakes the loop; a full pipe
 ** has woken it already, and which signals came stands in the table. */
@@ -48,21 +49,27 @@ static int place(const Row *row, int pipe) {
   return vacant;
 }
 
+/* Called locked. 0, or -1. */
+static int takeover(int number, struct sigaction *before) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = onsignal;
+  action.sa_flags = SA_RESTART;
+  sigfillset(&action.sa_mask);
+  changes++;
+  return sigaction(number, &action, before);
+}
+
 static int ask(int number, int pipe) {
   int err = 0;
   Row *row = &rows[number];
-  struct sigaction action;
   (void)pthread_mutex_lock(&lock);
   int i = place(row, pipe);
   if (i < 0) {
     err = EAGAIN;
   } else if (row->users == 0) {
-    memset(&action, 0, sizeof action);
-    action.sa_handler = onsignal;
-    action.sa_flags = SA_RESTART;
-    sigfillset(&action.sa_mask);
     row->pipe[i] = pipe; /* before the first can come */
-    if (sigaction(number, &action, &row->before) < 0) {
+    if (takeover(number, &row->before) < 0) {
       err = errno;
       row->pipe[i] = 0;
     }
@@ -94,12 +101,8 @@ static void takeback(int number) {
   struct sigaction now;
   (void)pthread_mutex_lock(&lock);
   if (rows[number].users > 0 && sigaction(number, NULL, &now) == 0 &&
-      now.sa_handler != onsignal) {
-    now.sa_handler = onsignal;
-    now.sa_flags = SA_RESTART;
-    sigfillset(&now.sa_mask);
-    (void)sigaction(number, &now, NULL);
-  }
+      now.sa_handler != onsignal)
+    (void)takeover(number, NULL);
   (void)pthread_mutex_unlock(&lock);
 }
 
@@ -107,8 +110,10 @@ static void giveback(int number, int pipe) {
   Row *row = &rows[number];
   (void)pthread_mutex_lock(&lock);
   int i = place(row, pipe);
-  if (--row->users == 0)
+  if (--row->users == 0) {
     (void)sigaction(number, &row->before, NULL);
+    changes++;
+  }
   if (--row->asked[i] == 0)
     row->pipe[i] = row->arrived[i] = 0;
   (void)pthread_mutex_unlock(&lock);
@@ -256,6 +261,28 @@ int sock_holdsignals(const sock_Loop *loop) {
       return 1;
     }
   return 0;
+}
+
+unsigned long sock_signalchanges(void) {
+  (void)pthread_mutex_lock(&lock);
+  unsigned long n = changes;
+  (void)pthread_mutex_unlock(&lock);
+  return n;
+}
+
+void sock_settlesignals(void) {
+  struct sigaction now;
+  (void)pthread_mutex_lock(&lock);
+  for (int number = 1; number <= MAXSIGNAL; number++) {
+    Row *row = &rows[number];
+    if (sigaction(number, NULL, &now) < 0)
+      continue;
+    if (row->users > 0 && now.sa_handler != onsignal)
+      (void)takeover(number, &row->before);
+    else if (row->users == 0 && now.sa_handler == onsignal)
+      (void)sigaction(number, &row->before, NULL);
+  }
+  (void)pthread_mutex_unlock(&lock);
 }
 
 static int openpipe(sock_Loop *loop) {

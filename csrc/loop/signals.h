@@ -18,6 +18,11 @@ void sock_opensignals(lua_State *L);
 ** somebody has. */
 int sock_holdsignals(const sock_Loop *loop);
 
+/* How often a handler of ours came or went. Where another has put back what
+** it once found: each signal goes to whoever asks for it now, if anybody. */
+unsigned long sock_signalchanges(void);
+void sock_settlesignals(void);
+
 /* At the loop's end: what it still has is given back. */
 void sock_endsignals(sock_Loop *loop);
 

@@ -63,6 +63,8 @@ static void loose(lua_State *L, sock_Loop *loop, sock_Process *self) {
   sock_looseevents(L, loop);
   sock_looseprocesses(loop, self);
   sock_loosejobs(loop);
+  if (loop->prompt != NULL)
+    loop->prompt->leave(loop->prompt);
   sock_loosesignals(loop);
   sock_looseloop(L, loop);
   loop->stopped = 0;

@@ -9,6 +9,7 @@
 
 static const char tapskey = 't';    /* id → tap, which holds its listener */
 static const char socketskey = 'k'; /* id → socket, weak */
+static const char tellerkey = 'c';  /* the coroutine that listeners run in */
 
 typedef struct sock_Event {
   struct sock_Event *next;
@@ -315,14 +316,26 @@ static void tellnext(lua_State *L, sock_Loop *loop) {
   drop(L, loop, e);
 }
 
+/* A coroutine of their own: on the main state a ^C meant for the code that
+** runs here would end them instead, and be lost. */
+static lua_State *teller(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &tellerkey);
+  lua_State *co = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return co;
+}
+
 /* What the listeners wait for is not what the code that runs here waits for:
 ** neither its task's deadlines nor its cancel are theirs. */
 static void tell(lua_State *L, sock_Loop *loop) {
   sock_Home own = {0}, *home = loop->home;
   struct sock_Task *current = loop->current;
-  int top = lua_gettop(L);
   if (loop->telling || !lua_checkstack(L, LUA_MINSTACK) ||
       (!loop->stopped && lua_gc(L, LUA_GCISRUNNING) == -1))
+    return;
+  lua_State *co = teller(L);
+  int top = lua_gettop(co);
+  if (!lua_checkstack(co, LUA_MINSTACK))
     return;
   sock_listinit(&own.frames);
   loop->home = &own;
@@ -330,8 +343,8 @@ static void tell(lua_State *L, sock_Loop *loop) {
   loop->telling = 1;
   loop->telldepth = loop->depth;
   while (loop->events != NULL) {
-    tellnext(L, loop);
-    lua_settop(L, top);
+    tellnext(co, loop);
+    lua_settop(co, top);
   }
   sock_dropframes(&own);
   loop->telling = 0;
@@ -378,6 +391,8 @@ const luaL_Reg sock_tapfunctions[] = {
 
 void sock_opentap(lua_State *L) {
   sock_loop(L)->tell = tell;
+  (void)lua_newthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &tellerkey);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &tapskey);
   lua_newtable(L);

@@ -321,6 +321,15 @@ local function streamed(self, event)
   end
 end
 
+--- A datagram of a Unix socket may be larger than one of IP.
+local function fit(event, room)
+  if event.size <= room then
+    return event.data, event.size
+  end
+  event.comment = ("%s; %d bytes, of which %d have room"):format(event.comment, event.size, room)
+  return event.data:sub(1, room), room
+end
+
 local function datagram(self, event)
   if not event.data then
     return
@@ -330,8 +339,9 @@ local function datagram(self, event)
   if not outward then
     from, to = to, from
   end
-  local packet = udp(self, from, to, event.data, event.size)
-  put(self, event, outward, packet, #packet + event.size - #event.data)
+  local data, size = fit(event, 65527 - (#from.ip == 4 and 20 or 0))
+  local packet = udp(self, from, to, data, size)
+  put(self, event, outward, packet, #packet + size - #data)
 end
 
 -- The sink --------------------------------------------------------------------

@@ -245,14 +245,38 @@ end
 local OWN <const> = { side = "string", conn = "number", seed = "number", delay = "number|string",
   split = "number|boolean", reset = "number|boolean", timeout = "number" }
 
+local LEAST <const> = { conn = 1, seed = math.mininteger, split = 1, reset = 0 }
+
+--- What is wrong with a number: of seconds, or of things; nil if nothing is.
+local function wrongnumber(name, value)
+  local least = LEAST[name]
+  if not least then
+    return (value ~= value or value < 0) and "seconds expected, 0 or more" or nil
+  elseif not math.tointeger(value) or value < least then
+    return name == "seed" and "an integer expected"
+      or ("an integer from %d on expected"):format(least)
+  end
+end
+
+--- What is wrong with an option's value; nil if nothing is.
+local function wrong(name, value)
+  local wanted = OWN[name]
+  if not wanted:find(math.type(value) and "number" or type(value), 1, true) then
+    return ("%s expected, got %s"):format((wanted:gsub("|", " or ")), type(value))
+  elseif type(value) == "number" then
+    return wrongnumber(name, value)
+  elseif name == "delay" and value ~= "recorded" then
+    return 'a number or "recorded" expected'
+  end
+end
+
 local function check(options)
   for name, value in pairs(options) do
-    local wanted = OWN[name]
-    if not wanted then
+    local text = OWN[name] and wrong(name, value)
+    if not OWN[name] then
       error(("bad argument #2 to 'replay' (unknown option '%s')"):format(name), 4)
-    elseif not wanted:find(math.type(value) and "number" or type(value), 1, true) then
-      error(("bad argument #2 to 'replay' (option '%s': %s expected, got %s)"):format(name,
-        wanted:gsub("|", " or "), type(value)), 4)
+    elseif text then
+      error(("bad argument #2 to 'replay' (option '%s': %s)"):format(name, text), 4)
     end
   end
   if options.side and options.side ~= "server" and options.side ~= "client" then
