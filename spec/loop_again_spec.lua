@@ -12,16 +12,16 @@ local variants = {
 local subjects = {
   { "channel" },
   { "deadline" },
-  { "coroutine" },
+  { "coroutine_generator", "coroutine_stranger", "coroutine" },
   { "lookup" },
-  { "loop", "step", "wait_task", "registration" },
+  { "step", "wait_task", "registration", "loop" },
   { "signal" },
 }
 
 for _, names in ipairs(subjects) do
   for _, variant in ipairs(variants) do
     local how = table.concat(variant, " ")
-    describe("spec/" .. names[1] .. "_spec.lua with " .. how .. " #again", function()
+    describe("The specs " .. table.concat(names, ", ") .. " with " .. how .. " #again", function()
       it("holds", function()
         if os.getenv("SOCK_ASAN") and names[1] == "signal" then
           return pending("takes long under the sanitizers")
