@@ -10,7 +10,7 @@ local variants = {
 
 -- The files of one subject are run together.
 local subjects = {
-  { "channel" },
+  { "channel", "channel_put_get", "channel_many" },
   { "deadline" },
   { "coroutine_generator", "coroutine_stranger", "coroutine" },
   { "lookup" },
