@@ -11,11 +11,11 @@ local variants = {
 -- The files of one subject are run together.
 local subjects = {
   { "channel", "channel_put_get", "channel_many" },
-  { "deadline" },
+  { "deadline_timeout", "deadline" },
   { "coroutine_generator", "coroutine_stranger", "coroutine" },
   { "lookup" },
   { "step", "wait_task", "registration", "loop" },
-  { "signal" },
+  { "signal", "signal_close" },
 }
 
 for _, names in ipairs(subjects) do
