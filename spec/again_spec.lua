@@ -5,8 +5,8 @@
 local again = require "spec.support.again"
 
 describe("The specs of tasks hold #again", function()
-  local files = { "task", "run", "scope", "scope_end", "cancel", "failure", "nested", "fairness",
-    "sharing" }
+  local files = { "spawn", "task", "run", "scope", "scope_end", "cancel", "failure", "nested",
+    "fairness", "sharing" }
 
   for _, setting in ipairs { "SOCK_SHUFFLE=1", "SOCK_SHUFFLE=" .. os.time(),
     "SOCK_POLLER=poll" } do

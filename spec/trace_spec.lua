@@ -662,3 +662,35 @@ describe("s:info", function()
     assert.has_error(function() a:info() end, "attempt to use a closed socket")
   end)
 end)
+
+describe("A listener that waits", function()
+  it("is told later of what it missed, and memory has an end", function()
+    local a, b, _ <close> = fixtures.pair("stream", 20)
+    local go, gate, seen, lost = sock.channel(1), sock.channel(1), 0, 0
+    local piece, times = ("y"):rep(1 << 20), 24
+    local reader = sock.spawn(b.read, b, 1 + #piece * times)
+    local writer = sock.spawn(function()
+      go:get()
+      for _ = 1, times do
+        assert(a:write(piece))
+      end
+      gate:put(true)
+    end)
+    a:trace(function(event)
+      seen = seen + 1
+      lost = lost + (event.lost or 0)
+      if seen == 1 then
+        go:put(true)
+        gate:get()
+      end
+    end)
+    assert(a:write("x"))
+    writer:join()
+    reader:join()
+    a:write("last")
+    assert.equal("last", b:read(4))
+    a:trace(false)
+    assert.is_true(lost > 0)
+    assert.is_true(seen > 10)
+  end)
+end)

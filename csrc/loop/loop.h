@@ -116,6 +116,7 @@ struct sock_Loop {
 
   /* What traced sockets have done and nobody has been told; net/tap.c's. */
   struct sock_Event *events, *lastevent;
+  size_t eventbytes; /* what they take */
   void (*tell)(lua_State *L, sock_Loop *loop);
   int taps;            /* how many are traced */
   int telling;         /* a listener runs … */

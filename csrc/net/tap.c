@@ -11,6 +11,8 @@ static const char tapskey = 't';    /* id → tap, which holds its listener */
 static const char socketskey = 'k'; /* id → socket, weak */
 static const char tellerkey = 'c';  /* the coroutine that listeners run in */
 
+#define MOST ((size_t)16 << 20) /* bytes of events that wait to be told */
+
 typedef struct sock_Event {
   struct sock_Event *next;
   sock_Tap *tap;
@@ -56,12 +58,17 @@ static Event *add(sock_Socket *s, int what, size_t len) {
   sock_Tap *tap = s->tap;
   if (tap->ended || islisteners(loop))
     return NULL;
+  if (loop->eventbytes > MOST) { /* the listener waits, for ever maybe */
+    tap->lost++;
+    return NULL;
+  }
   Event *e = take(loop, NULL, LUA_TUSERDATA, sizeof *e + len);
   if (e == NULL) {
     tap->lost++;
     return NULL;
   }
   memset(e, 0, sizeof *e);
+  loop->eventbytes += sizeof *e + len;
   e->tap = tap;
   e->time = platform_time();
   e->what = what;
@@ -286,6 +293,7 @@ static int tellone(lua_State *L) {
 }
 
 static void drop(lua_State *L, sock_Loop *loop, Event *e) {
+  loop->eventbytes -= sizeof *e + e->len;
   release(L, e->tap);
   (void)take(loop, e, sizeof *e + e->len, 0);
 }

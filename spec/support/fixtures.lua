@@ -93,4 +93,18 @@ function fixtures.forever(scope, log)
   end)
 end
 
+--- An error is raised that says all of the given texts.
+function fixtures.raises(call, ...)
+  local ok, message = pcall(call)
+  assert.is_false(ok)
+  for _, text in ipairs { ... } do
+    assert.truthy(message:find(text, 1, true), message)
+  end
+end
+
+--- Expects nil, message and code.
+function fixtures.fails(message, code, ...)
+  assert.same({ nil, message, code, n = 3 }, table.pack(...))
+end
+
 return fixtures

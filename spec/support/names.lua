@@ -4,6 +4,8 @@
 local core = require "sock.core"
 local lfs = require "lfs"
 local peer = require "spec.support.peer"
+local sock = require "sock"
+local assert = require "luassert"
 
 local names = {}
 
@@ -61,6 +63,25 @@ function names.isolated(files, network, program, ...)
   return peer.start({ "unshare", network and "-mn" or "-m", "sh", "-c",
     script .. "rm -rf " .. dir .. [[ && exec timeout 20 env LD_PRELOAD="$0" "$@"]], preload,
     os.getenv("LUA") or "lua5.4", "-e", program, "-", ... }, { input = "" })
+end
+
+--- Expects nil, a message that begins with `start`, and the code.
+function names.refused(start, code, ...)
+  assert.equal(3, select("#", ...))
+  local value, message, got = ...
+  assert.is_nil(value)
+  assert.equal(start, message:sub(1, #start))
+  assert.is_true(#message < 400)
+  assert.equal(code, got)
+end
+
+--- The loopback interface.
+function names.loopback()
+  for _, interface in ipairs(assert(sock.interfaces())) do
+    if interface.loopback then
+      return interface
+    end
+  end
 end
 
 return names
