@@ -2,7 +2,8 @@
 -- against what a terminal really shows. A transcript's lines:
 --
 --   $ lua5.4          starts the interpreter in this terminal
---   > line, >> line   is typed, as soon as that prompt is there
+--   > line, >> line   is typed, as soon as that prompt is there; if it ends with
+--                     "-- waits for …", the next prompt needs another terminal
 --   ^Cwords           is pressed, once all before it is shown and the interpreter
 --                     sleeps; words follow. (That a call waits, and not readline
 --                     on its way to it, the call itself must have shown.)
@@ -290,11 +291,12 @@ deeds["^C"] = function(self, line)
   terminal.prompt:press("\3")
 end
 
---- Another terminal: in the one before all that is to be seen is there.
+--- Another terminal, once the one before is done, or waits for it.
 local function switch(self, name)
   local terminal = self.terminals[self.name]
   if terminal then
-    self:await(terminal)
+    local waits = terminal.lines[#terminal.lines]:find("^> .*%-%- waits ")
+    self:await(terminal, not waits and "> " or nil)
   end
   self.name = name
 end
