@@ -243,6 +243,7 @@ function Player:open(name, words)
   local settings = { "TERM=xterm", "COLUMNS=200", self.setting }
   local terminal = { prompt = peer.prompt(words, settings), screen = newscreen(), lines = {} }
   terminal.screen:write("> ")
+  terminal.prompt.typist:settimeout(self.patience)
   self.terminals[name] = terminal
   return terminal
 end
@@ -329,11 +330,13 @@ end
 --- Plays a transcript; raises where a terminal shows something else.
 -- @param text the transcript
 -- @param options ports: a table from those of the transcript to real ones;
--- setting: one of the interpreters' environment; name: of the transcript
+-- setting: one of the interpreters' environment; name: of the transcript;
+-- patience: seconds that a terminal may be silent, 10 if absent
 function session.play(text, options)
   local dir, cleaner = peer.tempdir()
   local self <close> = setmetatable({ dir = dir, cleaner = cleaner, terminals = {}, name = "1",
-    apart = true, ports = {}, known = {}, setting = options.setting }, Player)
+    apart = true, patience = options.patience or 10, ports = {}, known = {},
+    setting = options.setting }, Player)
   for known, real in pairs(options.ports or {}) do
     self:bind(tostring(known), tostring(real))
   end
