@@ -41,6 +41,27 @@ for _, setting in ipairs(session.pollers()) do
   end)
 end
 
+describe("session.play", function()
+  local function complaint(text)
+    local ok, message = pcall(session.play, text, { patience = 0.5 })
+    assert.is_false(ok)
+    return message
+  end
+
+  it("complains of what is not shown, and of what the transcript has not", function()
+    assert.matches("^session:2: expected '43'\nthere is '42'", complaint "> 6 * 7\n43\n")
+    assert.matches("expected no more\nthere is '42'", complaint "> 6 * 7\n> print()\n")
+    assert.matches("expected '42'\nthere is nothing", complaint "> x = 42\n42\n")
+    assert.matches("expected '> '\nthere is '>> '", complaint "> for i = 1, 2 do\n")
+  end)
+
+  it("knows a port again, and another from it", function()
+    session.play('> "127.0.0.1:40000"\n127.0.0.1:40000\n', {})
+    assert.matches("there is '127.0.0.1:%d+\t127.0.0.1:12345'",
+      complaint '> "127.0.0.1:40000", "127.0.0.1:" .. 12345\n127.0.0.1:40000\t127.0.0.1:40000\n')
+  end)
+end)
+
 --- What a section shows of the prompt: its indented lines, at their places in
 -- the file; nil if there is none.
 local function transcript(section, first)

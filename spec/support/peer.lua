@@ -209,6 +209,7 @@ import os, pty, select, socket, sys
 listener = socket.create_server(("127.0.0.1", 0))
 print("listening on", listener.getsockname()[1])
 typist, _ = listener.accept()
+typist.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 listener.close()
 child, screen = pty.fork()
 if child == 0:

@@ -2,7 +2,8 @@
 -- against what a terminal really shows. A transcript's lines:
 --
 --   $ lua5.4          starts the interpreter in this terminal
---   > line, >> line   is typed, as soon as that prompt is there
+--   > line, >> line   is typed, as soon as that prompt is there; if it ends with
+--                     "-- waits for …", the next prompt needs another terminal
 --   ^Cwords           is pressed, once all before it is shown and the interpreter
 --                     sleeps; words follow. (That a call waits, and not readline
 --                     on its way to it, the call itself must have shown.)
@@ -242,6 +243,7 @@ function Player:open(name, words)
   local settings = { "TERM=xterm", "COLUMNS=200", self.setting }
   local terminal = { prompt = peer.prompt(words, settings), screen = newscreen(), lines = {} }
   terminal.screen:write("> ")
+  terminal.prompt.typist:settimeout(self.patience)
   self.terminals[name] = terminal
   return terminal
 end
@@ -290,11 +292,12 @@ deeds["^C"] = function(self, line)
   terminal.prompt:press("\3")
 end
 
---- Another terminal: in the one before all that is to be seen is there.
+--- Another terminal, once the one before is done, or waits for it.
 local function switch(self, name)
   local terminal = self.terminals[self.name]
   if terminal then
-    self:await(terminal)
+    local waits = terminal.lines[#terminal.lines]:find("^> .*%-%- waits ")
+    self:await(terminal, not waits and "> " or nil)
   end
   self.name = name
 end
@@ -327,11 +330,13 @@ end
 --- Plays a transcript; raises where a terminal shows something else.
 -- @param text the transcript
 -- @param options ports: a table from those of the transcript to real ones;
--- setting: one of the interpreters' environment; name: of the transcript
+-- setting: one of the interpreters' environment; name: of the transcript;
+-- patience: seconds that a terminal may be silent, 10 if absent
 function session.play(text, options)
   local dir, cleaner = peer.tempdir()
   local self <close> = setmetatable({ dir = dir, cleaner = cleaner, terminals = {}, name = "1",
-    apart = true, ports = {}, known = {}, setting = options.setting }, Player)
+    apart = true, patience = options.patience or 10, ports = {}, known = {},
+    setting = options.setting }, Player)
   for known, real in pairs(options.ports or {}) do
     self:bind(tostring(known), tostring(real))
   end
