@@ -15,6 +15,7 @@
 typedef struct Row {
   struct sigaction before; /* what stood there before the first asked */
   int users;               /* signal objects that ask for it */
+  unsigned long changes;   /* how often our handler came or went */
   volatile sig_atomic_t pipe[MAXLOOPS];    /* write ends; 0: none */
   volatile sig_atomic_t arrived[MAXLOOPS]; /* not yet told to that loop */
   int asked[MAXLOOPS];                     /* objects by pipe */
@@ -22,7 +23,6 @@ typedef struct Row {
 
 static Row rows[MAXSIGNAL + 1];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned long changes; /* how often a handler came or went */
 
 /* Only what signal-safety(7) allows. The byte wakes the loop; a full pipe
 ** has woken it already, and which signals came stands in the table. */
@@ -56,7 +56,7 @@ static int takeover(int number, struct sigaction *before) {
   action.sa_handler = onsignal;
   action.sa_flags = SA_RESTART;
   sigfillset(&action.sa_mask);
-  changes++;
+  rows[number].changes++;
   return sigaction(number, &action, before);
 }
 
@@ -112,7 +112,7 @@ static void giveback(int number, int pipe) {
   int i = place(row, pipe);
   if (--row->users == 0) {
     (void)sigaction(number, &row->before, NULL);
-    changes++;
+    row->changes++;
   }
   if (--row->asked[i] == 0)
     row->pipe[i] = row->arrived[i] = 0;
@@ -265,7 +265,9 @@ int sock_holdsignals(const sock_Loop *loop) {
 
 unsigned long sock_signalchanges(void) {
   (void)pthread_mutex_lock(&lock);
-  unsigned long n = changes;
+  unsigned long n = 0;
+  for (int number = 1; number <= MAXSIGNAL; number++)
+    n += rows[number].changes;
   (void)pthread_mutex_unlock(&lock);
   return n;
 }
