@@ -136,8 +136,10 @@ for _, poller in ipairs(pollers) do
     it("lets ^C go to sock.signal, and to the interpreter when that is closed", function()
       local prompt <close> = live(poller)
       enter(prompt, "i = sock.signal('INT') sock.spawn(function() print(i:wait()) i:close() end)")
+      peer.awaitstate(prompt.child, "S") -- before that it is readline's
       prompt:press("\3")
       prompt:await("INT\r\n> ")
+      peer.awaitstate(prompt.child, "S")
       prompt:press("\3")
       assert.equal("2", prompt:expect("ended with (%d+)"))
     end)
