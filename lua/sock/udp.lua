@@ -17,11 +17,13 @@ local function make(family, address, how)
     return nil, message, code
   end
   local made <close> = held(s)
+  local ok = true
   if how.dual then
-    s:setsockopt("ipv6_v6only", false)
+    ok, message, code = s:setsockopt("ipv6_v6only", false)
   end
-  local ok
-  ok, message, code = settings.apply(s, how.sockets)
+  if ok then
+    ok, message, code = settings.apply(s, how.sockets)
+  end
   if ok and address then
     ok, message, code = s:bind(address)
   end
