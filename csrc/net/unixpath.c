@@ -45,7 +45,10 @@ static int lockfolder(const char *path) {
     memcpy(folder, path, len);
     folder[len] = 0;
   }
-  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int fd;
+  do {
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
   if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
     return fd;
   int taken = errno == EWOULDBLOCK;
